@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/base/file.h"
+
+#include "daemon/base/error.h"
+
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace imprint {
+
+namespace {
+
+template <class Buffer>
+std::optional<Buffer> read_into(const std::filesystem::path& path, std::size_t limit)
+{
+    const Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+    if (!fd) {
+        if (errno == ENOENT)
+            return std::nullopt;
+        throw_errno("cannot open " + path.string());
+    }
+    struct stat info { };
+    if (fstat(fd.get(), &info) != 0)
+        throw_errno("cannot examine " + path.string());
+    if (!S_ISREG(info.st_mode))
+        throw Error(Reason::storage_failed, path.string() + " is not a regular file");
+    if (static_cast<std::uint64_t>(info.st_size) > limit)
+        throw Error(Reason::storage_failed, path.string() + " is larger than " + std::to_string(limit) + " bytes");
+
+    Buffer content(static_cast<std::size_t>(info.st_size));
+    std::size_t filled = 0;
+    while (filled < content.size()) {
+        const ssize_t n = read(fd.get(), content.data() + filled, content.size() - filled);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            throw_errno("cannot read " + path.string());
+        if (n == 0)
+            break;
+        filled += static_cast<std::size_t>(n);
+    }
+    content.resize(filled);
+    return content;
+}
+
+void write_all(int fd, BytesView content, const std::filesystem::path& path)
+{
+    while (!content.empty()) {
+        const ssize_t n = write(fd, content.data(), content.size());
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            throw_errno("cannot write " + path.string());
+        content = content.subspan(static_cast<std::size_t>(n));
+    }
+}
+
+void sync_directory(const std::filesystem::path& path)
+{
+    const auto directory = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
+    const Fd fd(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!fd || fsync(fd.get()) != 0)
+        throw_errno("cannot make the change of " + directory.string() + " durable");
+}
+
+} // namespace
+
+Fd::~Fd()
+{
+    if (fd_ >= 0)
+        close(fd_);
+}
+
+void throw_errno(const std::string& context)
+{
+    throw Error(Reason::storage_failed, context + ": " + std::strerror(errno));
+}
+
+std::optional<Bytes> read_file(const std::filesystem::path& path, std::size_t limit)
+{
+    return read_into<Bytes>(path, limit);
+}
+
+std::optional<Secret> read_secret_file(const std::filesystem::path& path, std::size_t limit)
+{
+    return read_into<Secret>(path, limit);
+}
+
+void write_file(const std::filesystem::path& path, BytesView content, mode_t mode)
+{
+    const auto fresh = std::filesystem::path(path.string() + ".new");
+    {
+        const Fd fd(open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode));
+        if (!fd)
+            throw_errno("cannot create " + fresh.string());
+        if (fchmod(fd.get(), mode) != 0)
+            throw_errno("cannot set the mode of " + fresh.string());
+        write_all(fd.get(), content, fresh);
+        if (fsync(fd.get()) != 0)
+            throw_errno("cannot make " + fresh.string() + " durable");
+    }
+    if (rename(fresh.c_str(), path.c_str()) != 0)
+        throw_errno("cannot replace " + path.string());
+    sync_directory(path);
+}
+
+void remove_file(const std::filesystem::path& path)
+{
+    if (unlink(path.c_str()) != 0) {
+        if (errno == ENOENT)
+            return;
+        throw_errno("cannot remove " + path.string());
+    }
+    sync_directory(path);
+}
+
+} // namespace imprint

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// Files: read with a limit, written whole or not at all.
+#pragma once
+
+#include "daemon/base/bytes.h"
+#include "daemon/base/secret.h"
+
+#include <sys/types.h>
+
+#include <filesystem>
+#include <optional>
+#include <utility>
+
+namespace imprint {
+
+// Owns a file descriptor.
+class Fd {
+public:
+    Fd() = default;
+    explicit Fd(int fd) noexcept
+        : fd_(fd)
+    {
+    }
+    Fd(Fd&& other) noexcept
+        : fd_(std::exchange(other.fd_, -1))
+    {
+    }
+    Fd& operator=(Fd&& other) noexcept
+    {
+        std::swap(fd_, other.fd_);
+        return *this;
+    }
+    Fd(const Fd&) = delete;
+    Fd& operator=(const Fd&) = delete;
+    ~Fd();
+
+    int get() const noexcept { return fd_; }
+    explicit operator bool() const noexcept { return fd_ >= 0; }
+    int release() noexcept { return std::exchange(fd_, -1); }
+
+private:
+    int fd_ = -1;
+};
+
+// "<context>: <strerror(errno)>" as Error(storage_failed).
+[[noreturn]] void throw_errno(const std::string& context);
+
+// The whole of a regular file, at most `limit` bytes; nothing if it does not exist.
+// Symlinks at the last step are not followed. Throws Error(storage_failed).
+std::optional<Bytes> read_file(const std::filesystem::path& path, std::size_t limit);
+std::optional<Secret> read_secret_file(const std::filesystem::path& path, std::size_t limit);
+
+// Replaces the file in one step and returns when it is durable (write-new, fsync, rename, fsync of the directory).
+// A crash leaves the old file or the new one. Throws Error(storage_failed) with the old file in place.
+void write_file(const std::filesystem::path& path, BytesView content, mode_t mode = 0600);
+
+// Removes the file durably; it is no error if there is none.
+void remove_file(const std::filesystem::path& path);
+
+} // namespace imprint

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// Makes certificates and CRLs by the profiles of profile.h.
+#pragma once
+
+#include "daemon/pki/certificate.h"
+#include "daemon/pki/key.h"
+#include "daemon/pki/profile.h"
+
+namespace imprint::pki {
+
+struct Validity {
+    Time not_before;
+    Time not_after; // Time::max(): 99991231235959Z (RFC 5280)
+};
+
+// Who signs: a CA's certificate with its key. Borrowed.
+struct Issuer {
+    const Certificate& certificate;
+    EVP_PKEY* key;
+};
+
+Certificate issue_checking_ca(EVP_PKEY* key, const std::string& common_name, Validity validity);
+// identity_ca and station_signing (CAs), station_tls and archive (servers; names become dNSName or iPAddress SANs).
+Certificate issue_ca(const Issuer& issuer, BytesView spki, Role role, const std::string& common_name,
+                     Validity validity);
+Certificate issue_server(const Issuer& issuer, BytesView spki, Role role, const std::string& common_name,
+                         const std::vector<std::string>& names, Validity validity);
+// IEEE 802.1AR: SAN HardwareModuleName, policies of the TCG profile, chip identifier extension, never expires.
+Certificate issue_identity(const Issuer& issuer, BytesView spki, const DeviceIdentity& identity,
+                           const std::string& chip_identifier);
+Certificate issue_module(const Issuer& issuer, BytesView spki, const DeviceIdentity& identity,
+                         const ModuleBinding& binding, Validity validity);
+
+struct Revoked {
+    std::string serial; // lower-case hex
+    Time when;
+};
+Crl issue_crl(const Issuer& issuer, std::uint64_t number, const std::vector<Revoked>& revoked, Validity validity);
+
+} // namespace imprint::pki

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// Chains up to pinned anchors, with role, time and revocation.
+#pragma once
+
+#include "daemon/pki/certificate.h"
+#include "daemon/pki/profile.h"
+
+namespace imprint::pki {
+
+// What a party trusts: on the device the read-only bundle (trust.pem: checking CA first, then identity CAs).
+struct Trust {
+    Certificates anchors; // self-signed roots
+    Certificates intermediates; // known in advance, e.g. identity CAs
+    std::vector<Crl> crls; // a CRL is applied to the certificates of its issuer, if there is one
+};
+
+// Reads a PEM bundle: self-signed certificates become anchors, the others intermediates. Error(not_configured) if
+// there is no anchor.
+Trust trust_from_pem(BytesView pem);
+
+// SHA-256 over the DER of the first anchor's SubjectPublicKeyInfo: what the TPM's anchor index remembers.
+Bytes anchor_digest(const Trust& trust);
+
+// The chain from `leaf` to an anchor (leaf first), or the reason against it: untrusted_certificate, wrong_role,
+// certificate_expired, certificate_not_yet_valid, certificate_revoked. Named curves only, at most 8 certificates.
+// Identity certificates have no end of validity and are not held against the clock's lower end (first boots at 1970).
+Result<Certificates> verify(const Certificate& leaf, const Certificates& untrusted, const Trust& trust, Role role,
+                            Time now);
+
+// An EK certificate against the TPM vendors' CAs: EKU 2.23.133.8.1 if it has EKUs at all; no clock (they outlive it).
+Verdict verify_ek(const Certificate& leaf, const Certificates& untrusted, const Certificates& vendor_cas);
+
+} // namespace imprint::pki

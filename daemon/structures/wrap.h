@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// Outer wraps made without a TPM: for TPM2_Import (Part 1, clause 23.3) and TPM2_ActivateCredential (clause 24).
+#pragma once
+
+#include "daemon/base/bytes.h"
+#include "daemon/base/error.h"
+#include "daemon/base/secret.h"
+
+#include <tss2/tss2_tpm2_types.h>
+
+namespace imprint::structures {
+
+// An object that TPM2_Import takes under the parent it was wrapped for; every field in marshalled form.
+struct Importable {
+    Bytes object; // TPM2B_PUBLIC
+    Bytes duplicate; // TPM2B_PRIVATE
+    Bytes seed; // TPM2B_ENCRYPTED_SECRET
+};
+
+// The sensitive area of an object to wrap: `value` is the private scalar (ECC, 32 bytes), one prime (RSA),
+// the key (HMAC) or the data (sealed, at most 128 bytes); for keyed hash objects the seed value is made inside.
+// `object` is the public area; for keyed hash objects its unique field is filled in here.
+// fixedTPM, fixedParent and encryptedDuplication have to be clear. Each call uses a fresh seed.
+// Throws Error(invalid_argument) if object and value do not fit, Error(storage_key_invalid) if `parent` is not the
+// chip storage key's template (otherwise TPM2_Rewrap would give the object away).
+Importable wrap(const TPMT_PUBLIC& parent, TPMT_PUBLIC object, const Secret& value);
+
+// A credential that only the TPM with this EK, and only together with the object of this Name, can open.
+struct Credential {
+    Bytes id_object; // TPM2B_ID_OBJECT
+    Bytes secret; // TPM2B_ENCRYPTED_SECRET
+};
+// RSA 2048 (OAEP with the EK's nameAlg) and ECC P-256 / P-384 EKs; otherwise Refusal(capability_missing).
+Result<Credential> make_credential(const TPMT_PUBLIC& ek, BytesView object_name, const Secret& secret);
+
+// For keys of data packages: the public area of an importable P-256 / RSA / HMAC key, noDA, with `policy`.
+TPMT_PUBLIC importable_ecc_key(BytesView x, BytesView y, BytesView policy);
+TPMT_PUBLIC importable_hmac_key(BytesView policy);
+
+} // namespace imprint::structures

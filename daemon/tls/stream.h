@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// TLS 1.3 over any descriptor, with a deadline for everything and a way to cancel. Blocking; for a thread of its own.
+#pragma once
+
+#include "daemon/base/file.h"
+#include "daemon/pki/verify.h"
+#include "daemon/tls/provider.h"
+
+#include <openssl/ssl.h>
+
+#include <chrono>
+#include <optional>
+#include <string>
+
+namespace imprint::tls {
+
+// Ends waits early: any thread may cancel. Checked by every wait.
+class Cancel {
+public:
+    Cancel();
+    void cancel() noexcept;
+    bool cancelled() const noexcept;
+    int fd() const noexcept; // readable once cancelled
+private:
+    Fd event_;
+};
+
+using Deadline = std::chrono::steady_clock::time_point;
+
+// Connects to "host:port", "[v6]:port" or "unix:/path" (default port where none is given); every address of the host
+// is tried in turn. Error(connection_refused | timed_out | cancelled | invalid_argument).
+Fd connect(const std::string& address, std::uint16_t default_port, Deadline deadline, const Cancel& cancel);
+// The name to check in the peer's certificate: host of the address; empty for a Unix socket or a descriptor.
+std::string host_of(const std::string& address);
+
+struct ClientIdentity {
+    pki::Certificates chain; // own certificate first
+    pki::Key key; // may be a Provider's key
+};
+
+struct ClientSettings {
+    const pki::Trust& trust;
+    pki::Role server_role;
+    std::string server_name; // empty: role and chain only
+    std::string alpn; // "imprint/1"; empty: none
+    std::optional<ClientIdentity> identity;
+    OSSL_LIB_CTX* context = nullptr; // the provider's, if the key is one of its keys
+};
+
+class Stream {
+public:
+    // Handshakes as a client: TLS 1.3 only, no early data, no tickets, the server's chain, role and name checked by
+    // pki::verify. Error(untrusted_certificate | wrong_role | key_mismatch ... | timed_out | connection_lost).
+    Stream(Fd fd, ClientSettings settings, Deadline deadline, const Cancel& cancel);
+    ~Stream();
+
+    // RFC 9266 "EXPORTER-Channel-Binding", 32 bytes.
+    Bytes channel_binding() const;
+    pki::Certificate peer() const;
+
+    void write(BytesView data, Deadline deadline);
+    // Exactly `size` bytes; Error(connection_lost) at an early end.
+    Bytes read(std::size_t size, Deadline deadline);
+    void close() noexcept; // close_notify, best effort
+
+private:
+    Fd fd_;
+    Owned<SSL_CTX, SSL_CTX_free> context_;
+    Owned<SSL, SSL_free> ssl_;
+    const Cancel& cancel_;
+};
+
+} // namespace imprint::tls

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// References to objects in the TPM.
+#pragma once
+
+#include "daemon/tpm/connection.h"
+
+#include <utility>
+
+namespace imprint::tpm {
+
+// A transient object or a session: flushed at the end of its life.
+class Transient {
+public:
+    Transient() = default;
+    Transient(const Connection& connection, ESYS_TR tr)
+        : connection_(&connection)
+        , tr_(tr)
+    {
+    }
+    Transient(Transient&& other) noexcept
+        : connection_(other.connection_)
+        , tr_(std::exchange(other.tr_, ESYS_TR_NONE))
+    {
+    }
+    Transient& operator=(Transient&& other) noexcept
+    {
+        std::swap(connection_, other.connection_);
+        std::swap(tr_, other.tr_);
+        return *this;
+    }
+    Transient(const Transient&) = delete;
+    Transient& operator=(const Transient&) = delete;
+    ~Transient() { flush(); }
+
+    ESYS_TR tr() const { return tr_; }
+    void flush() noexcept;
+    // The TPM has ended it by itself (a session used without continueSession).
+    void release() noexcept { tr_ = ESYS_TR_NONE; }
+
+private:
+    const Connection* connection_ = nullptr;
+    ESYS_TR tr_ = ESYS_TR_NONE;
+};
+
+// A persistent object or an NV index: looked up once, owns nothing in the TPM.
+struct Persistent {
+    ESYS_TR tr = ESYS_TR_NONE;
+    explicit operator bool() const { return tr != ESYS_TR_NONE; }
+};
+
+} // namespace imprint::tpm

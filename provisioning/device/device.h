@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// The device's long calls, as the D-Bus interface offers them. Each runs on a thread of its caller's, may wait for the
+// network until its deadlines, and throws Error with the device in one of its whole states.
+#pragma once
+
+#include "daemon/base/file.h"
+#include "daemon/lifecycle/state.h"
+#include "daemon/pki/verify.h"
+#include "daemon/tls/stream.h"
+#include "daemon/tpm/worker.h"
+#include "provisioning/device/progress.h"
+
+#include <filesystem>
+#include <memory>
+#include <variant>
+
+namespace imprint::device {
+
+struct Settings {
+    std::filesystem::path state_directory; // /var/lib/imprint
+    std::filesystem::path trust_bundle; // /usr/share/imprint/trust.pem
+    std::chrono::seconds connect_timeout{10};
+    std::chrono::seconds message_timeout{60}; // for each answer of the station
+};
+
+// What the D-Bus properties show. Read from memory: never waits for the TPM.
+struct Status {
+    lifecycle::State state = lifecycle::State::tpm_unavailable;
+    std::uint64_t epoch = 0;
+    std::string chip_identifier;
+    std::string identity_kind, identity_value; // empty before the first personalization
+    Bytes module_certificate; // DER; of the coming or current epoch; empty if there is none
+    Bytes identity_certificate; // DER
+    std::uint64_t sequence = 0; // of the newest record; 0 if there is none
+    bool ready_to_switch = false; // EnterOperating would work
+    std::vector<std::string> keys; // labels of the data package's keys
+    std::string tpm_vendor, tpm_firmware;
+    std::string detail; // for states that need explaining
+};
+
+class Device {
+public:
+    Device(tpm::Worker& worker, Settings settings);
+    ~Device();
+
+    // Looks at TPM and files anew.
+    void refresh();
+    Status status() const; // a copy; any thread
+
+    using Link = std::variant<std::string, Fd>; // an address ("host:port", "unix:/path") or a connected descriptor
+    void personalize(Link station, bool switch_afterwards, const Progress& progress, const tls::Cancel& cancel);
+    void enter_operating(const Progress& progress);
+    void enter_personalization(const Progress& progress);
+    Bytes export_backup() const; // the newest record's bytes; Error(wrong_state) if there is none
+
+    // From an archive's address ("http://host:port") or a record handed in. After TPM2_Clear it prepares the TPM anew.
+    void recover(const std::string& archive, const Progress& progress, const tls::Cancel& cancel);
+    void restore(BytesView record, const Progress& progress, const tls::Cancel& cancel);
+
+private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+} // namespace imprint::device

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "provisioning/protocol/framing.h"
+
+#include <algorithm>
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+
+namespace imprint::protocol {
+
+namespace {
+
+constexpr std::size_t max_detail = 1024;
+
+std::string printable(std::string text)
+{
+    if (text.size() > max_detail)
+        text.resize(max_detail);
+    std::ranges::replace_if(
+        text, [](unsigned char c) { return c < 0x20 || c > 0x7e; }, '?');
+    return text;
+}
+
+// The lite runtime keeps unknown fields and would write them back: look for them in every message of the tree.
+template <class... Parts>
+bool none_unknown(const Parts&... parts)
+{
+    return (parts.unknown_fields().empty() && ...);
+}
+
+bool known(const Attestation& m) { return none_unknown(m); }
+
+bool known(const Hello& m)
+{
+    return none_unknown(m, m.capabilities()) &&
+        std::ranges::all_of(m.endorsement_keys(), [](const auto& key) { return none_unknown(key); });
+}
+
+bool known(const Challenge& m) { return none_unknown(m, m.credential()); }
+
+bool known(const Proof& m) { return none_unknown(m, m.creation(), m.storage_key(), m.epoch()); }
+
+bool known(const Backup& m)
+{
+    return none_unknown(m) &&
+        std::ranges::all_of(m.keys(), [](const auto& key) { return none_unknown(key) && known(key.certified()); });
+}
+
+bool known(const Message& m)
+{
+    if (!none_unknown(m))
+        return false;
+    switch (m.body_case()) {
+    case Message::kHello:
+        return known(m.hello());
+    case Message::kChallenge:
+        return known(m.challenge());
+    case Message::kProof:
+        return known(m.proof());
+    case Message::kGrant:
+        return none_unknown(m.grant());
+    case Message::kBackup:
+        return known(m.backup());
+    case Message::kReceipt:
+        return none_unknown(m.receipt());
+    case Message::kRefused:
+        return none_unknown(m.refused());
+    case Message::kResume:
+        return none_unknown(m.resume());
+    case Message::BODY_NOT_SET:
+        return false;
+    }
+    return false;
+}
+
+} // namespace
+
+Result<std::size_t> announced_length(std::array<std::uint8_t, 4> header)
+{
+    std::size_t length = 0;
+    for (const std::uint8_t byte : header)
+        length = length << 8 | byte;
+    if (length == 0)
+        return Refusal{Reason::malformed_message, "an empty message"};
+    if (length > max_message)
+        return Refusal{Reason::message_too_large,
+                       "a message of " + std::to_string(length) + " bytes; " + std::to_string(max_message) +
+                           " are allowed"};
+    return length;
+}
+
+Bytes frame(BytesView body)
+{
+    if (body.empty() || body.size() > max_message)
+        throw Error(Reason::message_too_large, "a message of " + std::to_string(body.size()) + " bytes to send");
+    Bytes framed;
+    framed.reserve(4 + body.size());
+    for (int shift = 24; shift >= 0; shift -= 8)
+        framed.push_back(static_cast<std::uint8_t>(body.size() >> shift));
+    framed.insert(framed.end(), body.begin(), body.end());
+    return framed;
+}
+
+Bytes serialize(const Message& message)
+{
+    std::string text;
+    {
+        google::protobuf::io::StringOutputStream stream(&text);
+        google::protobuf::io::CodedOutputStream coded(&stream);
+        coded.SetSerializationDeterministic(true);
+        if (!message.SerializeToCodedStream(&coded))
+            throw Error(Reason::internal, "a message could not be serialized");
+    }
+    return to_bytes(text);
+}
+
+Result<Message> parse(BytesView body)
+{
+    Message message;
+    if (body.size() > max_message || !message.ParseFromArray(body.data(), static_cast<int>(body.size())))
+        return Refusal{Reason::malformed_message, "a message is not valid Protocol Buffers"};
+    if (!known(message))
+        return Refusal{Reason::malformed_message, "a message without a known body or with unknown fields"};
+    // Repeated singular fields, fields out of order and non-minimal encodings all come back differently.
+    if (!equal(serialize(message), body))
+        return Refusal{Reason::malformed_message, "a message is not in its canonical form"};
+    return message;
+}
+
+Message refused(const Refusal& refusal)
+{
+    Message message;
+    message.mutable_refused()->set_reason(static_cast<std::uint32_t>(refusal.reason));
+    message.mutable_refused()->set_detail(printable(refusal.detail));
+    return message;
+}
+
+Refusal refusal_of(const Refused& refused)
+{
+    const auto reason = reason_from_wire(refused.reason());
+    return {reason.value_or(Reason::internal), printable(refused.detail())};
+}
+
+} // namespace imprint::protocol

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/base/bytes.h"
+#include "daemon/base/error.h"
+#include "daemon/base/file.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <set>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace imprint {
+namespace {
+
+class Files : public testing::Test {
+protected:
+    void SetUp() override
+    {
+        std::string name = testing::TempDir() + "imprint-XXXXXX";
+        ASSERT_NE(mkdtemp(name.data()), nullptr);
+        directory = name;
+    }
+    void TearDown() override { std::filesystem::remove_all(directory); }
+    std::filesystem::path directory;
+};
+
+Reason reason_of(const std::function<void()>& f)
+{
+    try {
+        f();
+    } catch (const Error& error) {
+        return error.reason();
+    }
+    return Reason::internal;
+}
+
+TEST(Hex, RoundTrip)
+{
+    const Bytes bytes{0x00, 0x0f, 0xa5, 0xff};
+    EXPECT_EQ(hex(bytes), "000fa5ff");
+    EXPECT_EQ(unhex("000FA5ff"), bytes);
+    EXPECT_EQ(unhex(""), Bytes{});
+}
+
+TEST(Hex, NothingElseIsRead)
+{
+    for (const auto* text : {"0", "0g", "0x00", "00 11", "00:11", " 00"})
+        EXPECT_EQ(unhex(text), std::nullopt) << text;
+}
+
+TEST(Reasons, EveryOneHasItsOwnNames)
+{
+    std::set<std::string_view> names, errors;
+    int count = 0;
+    for (std::uint32_t number = 0; number < 1000; ++number) {
+        const auto reason = reason_from_wire(number);
+        if (!reason)
+            continue;
+        ++count;
+        EXPECT_TRUE(names.insert(name(*reason)).second) << name(*reason);
+        EXPECT_TRUE(errors.insert(dbus_error(*reason)).second) << dbus_error(*reason);
+        EXPECT_TRUE(dbus_error(*reason).starts_with("org.imprint.Error."));
+        EXPECT_TRUE(sentence(*reason).ends_with('.'));
+        EXPECT_TRUE(hint(*reason).ends_with('.'));
+    }
+    EXPECT_GT(count, 50);
+}
+
+TEST_F(Files, WrittenWholeWithItsMode)
+{
+    const auto path = directory / "a";
+    write_file(path, as_bytes("one"), 0600);
+    write_file(path, as_bytes("second"), 0644);
+    EXPECT_EQ(read_file(path, 6), to_bytes("second"));
+    struct stat info { };
+    ASSERT_EQ(stat(path.c_str(), &info), 0);
+    EXPECT_EQ(info.st_mode & 07777, 0644u);
+    EXPECT_EQ(std::distance(std::filesystem::directory_iterator(directory), {}), 1) << "a temporary file is left";
+}
+
+TEST_F(Files, NoneIsNoError)
+{
+    EXPECT_EQ(read_file(directory / "none", 10), std::nullopt);
+    EXPECT_NO_THROW(remove_file(directory / "none"));
+}
+
+TEST_F(Files, RefusesWhatIsNoSmallRegularFile)
+{
+    write_file(directory / "large", as_bytes("12345"));
+    std::filesystem::create_symlink(directory / "large", directory / "link");
+    ASSERT_EQ(mkfifo((directory / "fifo").c_str(), 0600), 0);
+    EXPECT_EQ(reason_of([&] { read_file(directory / "large", 4); }), Reason::storage_failed);
+    EXPECT_EQ(reason_of([&] { read_file(directory / "link", 10); }), Reason::storage_failed);
+    EXPECT_EQ(reason_of([&] { read_file(directory / "fifo", 10); }), Reason::storage_failed);
+    EXPECT_EQ(reason_of([&] { read_file(directory, 10); }), Reason::storage_failed);
+}
+
+TEST_F(Files, AFailedWriteLeavesTheOldFile)
+{
+    const auto path = directory / "a";
+    write_file(path, as_bytes("old"));
+    std::filesystem::create_directory(directory / "a.new");
+    EXPECT_EQ(reason_of([&] { write_file(path, as_bytes("new")); }), Reason::storage_failed);
+    EXPECT_EQ(read_file(path, 10), to_bytes("old"));
+}
+
+} // namespace
+} // namespace imprint
