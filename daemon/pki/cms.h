@@ -16,6 +16,7 @@ Bytes add_signer(BytesView signed_data, const Certificate& signer, EVP_PKEY* key
 struct SignedContent {
     Bytes content;
     Certificates signers; // one for each SignerInfo, in their order; each signature was checked against it
+    std::vector<Time> signing_times; // each signer's signingTime attribute; a SignerInfo without one is refused
     Certificates certificates; // all that came along, untrusted
 };
 // Checks every signature (not the chains). At most `limit` bytes. Strict DER, no detached content.
