@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "provisioning/server/database.h"
+
+#include "daemon/base/error.h"
+#include "daemon/base/file.h"
+
+#include <fcntl.h>
+
+#include <string>
+
+namespace imprint::server {
+
+namespace {
+
+constexpr int busy_timeout_ms = 5000;
+
+// SQLite would create it with the umask's mode, and gives its side files the mode of the main one.
+void create_private(const std::filesystem::path& path)
+{
+    const Fd fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+    if (!fd)
+        throw_errno("cannot open " + path.string());
+}
+
+void configure(SQLite::Database& database)
+{
+    // The mode tells what it has become: a file system without shared memory would keep another one.
+    if (database.execAndGet("PRAGMA journal_mode = WAL").getString() != "wal")
+        throw Error(Reason::storage_failed, database.getFilename() + ": no write-ahead log is possible here");
+    database.exec("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF");
+}
+
+void migrate(SQLite::Database& database, std::span<const std::string_view> migrations)
+{
+    SQLite::Transaction transaction(database, SQLite::TransactionBehavior::IMMEDIATE);
+    const auto version = static_cast<std::size_t>(database.execAndGet("PRAGMA user_version").getInt64());
+    if (version > migrations.size())
+        throw Error(Reason::storage_failed, database.getFilename() + " belongs to a newer version of this program");
+    for (const std::string_view script : migrations.subspan(version))
+        database.exec(std::string(script));
+    database.exec("PRAGMA user_version = " + std::to_string(migrations.size()));
+    transaction.commit();
+}
+
+} // namespace
+
+SQLite::Database open_database(const std::filesystem::path& path, std::span<const std::string_view> migrations)
+{
+    create_private(path);
+    try {
+        SQLite::Database database(path.string(), SQLite::OPEN_READWRITE, busy_timeout_ms);
+        configure(database);
+        migrate(database, migrations);
+        return database;
+    } catch (const SQLite::Exception& e) {
+        throw Error(Reason::storage_failed, path.string() + ": " + e.what());
+    }
+}
+
+} // namespace imprint::server

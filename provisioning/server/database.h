@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// The servers' embedded databases: SQLite, durable at every commit.
+#pragma once
+
+#include <SQLiteCpp/SQLiteCpp.h>
+
+#include <filesystem>
+#include <span>
+#include <string_view>
+
+namespace imprint::server {
+
+// Opens the database at `path`, created with mode 0600 if it is not there: write-ahead log, synchronous=FULL (a commit
+// returns when it is durable), foreign keys on, five seconds of patience with other processes.
+// `migrations` are scripts, oldest first; those that were not run yet are, all of them in one transaction, counted in
+// user_version. Throws Error(storage_failed), also for a database of a newer version.
+SQLite::Database open_database(const std::filesystem::path& path, std::span<const std::string_view> migrations);
+
+} // namespace imprint::server

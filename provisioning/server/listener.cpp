@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "provisioning/server/listener.h"
+
+#include "daemon/base/error.h"
+#include "provisioning/server/log.h"
+
+#include <boost/asio/basic_socket_acceptor.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace imprint::server {
+
+namespace asio = boost::asio;
+using Protocol = asio::generic::stream_protocol;
+using boost::system::error_code;
+
+namespace {
+
+constexpr std::string_view unix_prefix = "unix:";
+
+std::string text_of(const asio::ip::tcp::endpoint& endpoint)
+{
+    const std::string host = endpoint.address().to_string();
+    return (endpoint.address().is_v6() ? "[" + host + "]" : host) + ":" + std::to_string(endpoint.port());
+}
+
+asio::ip::tcp::endpoint tcp_endpoint(const Protocol::endpoint& generic)
+{
+    asio::ip::tcp::endpoint endpoint;
+    endpoint.resize(generic.size());
+    std::memcpy(endpoint.data(), generic.data(), generic.size());
+    return endpoint;
+}
+
+bool is_unix(const Protocol::endpoint& endpoint) { return endpoint.protocol().family() == AF_UNIX; }
+
+std::string peer_of(Protocol::socket& socket)
+{
+    error_code error;
+    const auto endpoint = socket.remote_endpoint(error);
+    if (error)
+        return "unknown";
+    if (!is_unix(endpoint))
+        return text_of(tcp_endpoint(endpoint));
+    ucred credentials{};
+    socklen_t size = sizeof credentials;
+    if (getsockopt(socket.native_handle(), SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0)
+        return "unix";
+    return "unix:uid=" + std::to_string(credentials.uid);
+}
+
+Protocol::endpoint resolve(const asio::any_io_executor& executor, const std::string& address)
+{
+    if (address.starts_with(unix_prefix))
+        return asio::local::stream_protocol::endpoint(address.substr(unix_prefix.size()));
+    const auto colon = address.rfind(':');
+    if (colon == std::string::npos)
+        throw Error(Reason::invalid_argument, "no port in the address \"" + address + "\"");
+    std::string host = address.substr(0, colon);
+    if (host.size() >= 2 && host.front() == '[' && host.back() == ']')
+        host = host.substr(1, host.size() - 2);
+    error_code error;
+    const auto found = asio::ip::tcp::resolver(executor).resolve(host.empty() ? "::" : host, address.substr(colon + 1),
+                                                                 asio::ip::resolver_base::passive, error);
+    if (error || found.empty())
+        throw Error(Reason::invalid_argument, "cannot resolve \"" + address + "\": " + error.message());
+    return found.begin()->endpoint();
+}
+
+void remove_stale_socket(const std::string& path)
+{
+    struct stat info { };
+    if (lstat(path.c_str(), &info) == 0 && S_ISSOCK(info.st_mode))
+        unlink(path.c_str());
+}
+
+} // namespace
+
+struct Listener::Impl : std::enable_shared_from_this<Impl> {
+    asio::any_io_executor executor;
+    asio::basic_socket_acceptor<Protocol> acceptor;
+    asio::steady_timer slot; // never expires: cancelled when a connection ends
+    std::size_t limit;
+    std::size_t count = 0;
+    Handler handler;
+
+    Impl(const asio::any_io_executor& on, std::size_t max_connections)
+        : executor(on)
+        , acceptor(on)
+        , slot(on, asio::steady_timer::time_point::max())
+        , limit(max_connections)
+    {
+    }
+
+    asio::awaitable<void> accept();
+    asio::awaitable<void> serve(Protocol::socket socket);
+};
+
+asio::awaitable<void> Listener::Impl::serve(Protocol::socket socket)
+{
+    const std::string peer = peer_of(socket);
+    try {
+        co_await handler(Stream(std::move(socket)), peer);
+    } catch (const std::exception& e) {
+        log(Priority::warning, "connection failed", {{"PEER", peer}, {"DETAIL", e.what()}});
+    }
+    --count;
+    slot.cancel();
+}
+
+asio::awaitable<void> Listener::Impl::accept()
+{
+    const auto self = shared_from_this();
+    while (acceptor.is_open()) {
+        error_code error;
+        if (count >= limit) {
+            co_await slot.async_wait(asio::redirect_error(asio::use_awaitable, error));
+            continue;
+        }
+        Protocol::socket socket(executor);
+        co_await acceptor.async_accept(socket, asio::redirect_error(asio::use_awaitable, error));
+        if (!acceptor.is_open())
+            break;
+        if (error) { // out of descriptors, say: a connection's end may free one
+            log(Priority::warning, "cannot accept a connection", {{"DETAIL", error.message()}});
+            asio::steady_timer pause(executor, std::chrono::milliseconds(100));
+            co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, error));
+            continue;
+        }
+        ++count;
+        asio::co_spawn(
+            executor, [self, s = std::move(socket)]() mutable { return self->serve(std::move(s)); },
+            [self](const std::exception_ptr&) {});
+    }
+}
+
+Listener::Listener(const asio::any_io_executor& executor, const std::string& address, std::size_t max_connections)
+    : impl_(std::make_shared<Impl>(executor, max_connections))
+{
+    const auto endpoint = resolve(executor, address);
+    if (is_unix(endpoint))
+        remove_stale_socket(address.substr(unix_prefix.size()));
+    try {
+        impl_->acceptor.open(endpoint.protocol());
+        impl_->acceptor.set_option(asio::socket_base::reuse_address(true));
+        impl_->acceptor.bind(endpoint);
+        impl_->acceptor.listen();
+    } catch (const boost::system::system_error& e) {
+        throw Error(Reason::not_configured, "cannot listen on " + address + ": " + e.code().message());
+    }
+}
+
+Listener::~Listener() { close(); }
+
+std::string Listener::address() const
+{
+    const auto endpoint = impl_->acceptor.local_endpoint();
+    if (!is_unix(endpoint))
+        return text_of(tcp_endpoint(endpoint));
+    asio::local::stream_protocol::endpoint local;
+    local.resize(endpoint.size());
+    std::memcpy(local.data(), endpoint.data(), endpoint.size());
+    return std::string(unix_prefix) + local.path();
+}
+
+void Listener::start(Handler handler)
+{
+    impl_->handler = std::move(handler);
+    asio::co_spawn(
+        impl_->executor, [self = impl_] { return self->accept(); }, [](const std::exception_ptr&) {});
+}
+
+void Listener::close()
+{
+    error_code ignored;
+    impl_->acceptor.close(ignored);
+    impl_->slot.cancel();
+}
+
+std::size_t Listener::connections() const { return impl_->count; }
+
+} // namespace imprint::server

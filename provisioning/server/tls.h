@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// TLS 1.3 contexts of the servers and of their clients. No early data, no tickets, no resumption.
+#pragma once
+
+#include "daemon/pki/key.h"
+#include "daemon/pki/verify.h"
+
+#include <openssl/ssl.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace imprint::server {
+
+using TlsContext = Owned<SSL_CTX, SSL_CTX_free>;
+
+// What we show. Borrowed while the context is made.
+struct TlsIdentity {
+    const pki::Certificates& chain; // own certificate first
+    EVP_PKEY* key;
+};
+
+// Whom we take: a chain to `trust` with `role` (pki::verify, by the system's clock), and this name if it is not empty.
+struct PeerPolicy {
+    std::shared_ptr<const pki::Trust> trust;
+    pki::Role role;
+    std::string host; // a DNS name or an IP address
+};
+
+// `clients`: certificates are required and checked; nothing: none is asked for. `alpn` may be empty.
+// Throw Error(not_configured) if certificate and key do not fit together.
+TlsContext server_context(const TlsIdentity& identity, std::optional<PeerPolicy> clients, const std::string& alpn);
+TlsContext client_context(const TlsIdentity& identity, PeerPolicy server, const std::string& alpn);
+
+// --- of a connection after its handshake
+// RFC 9266 "EXPORTER-Channel-Binding", 32 bytes. Throws Error(internal).
+Bytes channel_binding(SSL* ssl);
+std::optional<pki::Certificate> peer_certificate(SSL* ssl);
+pki::Certificates peer_chain(SSL* ssl); // as it was sent, own certificate first
+// Whether the context's application protocol was agreed on (a peer may offer none at all).
+bool negotiated(SSL* ssl, const std::string& alpn);
+// Why the peer's certificate was refused, also after a failed handshake.
+std::optional<Refusal> peer_refusal(SSL* ssl);
+
+} // namespace imprint::server
