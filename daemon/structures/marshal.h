@@ -4,20 +4,24 @@
 
 #include "daemon/base/bytes.h"
 #include "daemon/base/error.h"
+#include "daemon/base/secret.h"
 
 #include <tss2/tss2_tpm2_types.h>
 
 namespace imprint::structures {
 
 // The canonical (big-endian) form. Defined for TPMT_PUBLIC, TPM2B_PUBLIC, TPM2B_PRIVATE, TPM2B_ENCRYPTED_SECRET,
-// TPM2B_ID_OBJECT, TPM2B_CREATION_DATA, TPMS_NV_PUBLIC, TPM2B_NV_PUBLIC, TPMS_ATTEST, TPMT_SIGNATURE, TPM2B_SENSITIVE,
-// TPMT_SENSITIVE.
+// TPM2B_ID_OBJECT, TPM2B_CREATION_DATA, TPMS_NV_PUBLIC, TPM2B_NV_PUBLIC, TPMS_ATTEST, TPMT_SIGNATURE.
+// Throws Error(invalid_argument) for contents that the structure cannot have.
 template <class T>
 Bytes marshal(const T& value);
 
 // Strict: the whole input is consumed and marshals back to the same bytes; otherwise Refusal(malformed_message).
 template <class T>
 Result<T> unmarshal(BytesView bytes);
+
+// TPM2B_SENSITIVE, its size included. Sensitive areas are written only, and never into ordinary memory.
+Secret marshal_sensitive(const TPMT_SENSITIVE& sensitive);
 
 // Copies between TPM2B structures and byte strings. to_tpm2b throws Error(invalid_argument) if it does not fit.
 template <class T>

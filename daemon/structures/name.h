@@ -24,7 +24,8 @@ Bytes qualified_name_of_primary(TPMI_RH_HIERARCHY hierarchy, const TPMT_PUBLIC& 
 // The Qualified Name of a child: nameAlg ‖ H(parent's Qualified Name ‖ Name).
 Bytes qualified_name_of_child(BytesView parent_qualified_name, const TPMT_PUBLIC& object);
 
-// SubjectPublicKeyInfo (DER) of an RSA or ECC public area, and back into `shape` with its unique field replaced.
+// SubjectPublicKeyInfo (DER) of an RSA, P-256 or P-384 public area. Refusal(capability_missing) for another key,
+// Refusal(malformed_message) for a point that is not on its curve or a modulus that is not as long as it says.
 Result<Bytes> to_spki(const TPMT_PUBLIC& object);
 // Whether the public key of the area is the one in the SubjectPublicKeyInfo.
 bool same_key(const TPMT_PUBLIC& object, BytesView spki);

@@ -27,14 +27,14 @@ TPMT_PUBLIC sealed_secret_template();
 // The epoch counter's public area, attributes exactly as the design fixes them.
 TPMS_NV_PUBLIC epoch_index(TPMI_RH_NV_INDEX handle, bool written);
 
-// Whether a public area is exactly the template with some unique field.
+// Whether a public area is exactly the template, its unique field apart, which has to be a point of the curve.
 bool is_storage_key(const TPMT_PUBLIC& object);
 bool is_identity_key(const TPMT_PUBLIC& object);
 bool is_module_key(const TPMT_PUBLIC& object, BytesView epoch_index_name, std::uint64_t odd_epoch);
 // Exactly epoch_index(its handle, true), the handle within the owner's NV range.
 bool is_epoch_index(const TPMS_NV_PUBLIC& index);
 
-// One of the TCG's EK templates, in Imprint's fixed order of preference.
+// One of the TCG's EK templates. Imprint's fixed order of preference is L-2, H-2, L-1, H-1, H-3.
 struct EkTemplate {
     std::string_view name; // "L-1"
     TPMI_RH_NV_INDEX certificate; // NV index of the EK certificate
