@@ -2,6 +2,7 @@
 // Data packages: strictly parsed, deterministically serialized.
 #pragma once
 
+#include "backup/package/canonical.h"
 #include "backup/package/package.pb.h"
 #include "daemon/base/bytes.h"
 #include "daemon/base/error.h"
@@ -10,11 +11,12 @@ namespace imprint::package {
 
 inline constexpr std::uint32_t format_version = 1;
 inline constexpr std::size_t max_data_package = 128 * 1024;
+inline constexpr int max_entries = 64;
 
-Bytes serialize(const google::protobuf::MessageLite& message);
-
-// version, labels (unique, [a-z0-9.-]{1,64}), at most 64 entries; every object an importable one (fixedTPM and
-// fixedParent clear) whose policy is empty or known to hold no Duplicate: Refusal(package_invalid).
+// version, chip identifier, identity, an odd sequence; labels (unique, [a-z0-9.-]{1,64}), at most 64 entries; every
+// object an importable one with an empty policy (which forbids TPM2_Duplicate; others become acceptable once they are
+// known to hold no Duplicate, DuplicationSelect or Authorize); a certificate is for the entry's own key.
+// Refusal(package_invalid).
 Result<DataPackage> parse_data_package(BytesView bytes);
 // ... and it is for this chip and sequence.
 Result<DataPackage> parse_data_package(BytesView bytes, std::string_view chip_identifier, std::uint64_t sequence);

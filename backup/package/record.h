@@ -6,6 +6,8 @@
 #include "daemon/pki/cms.h"
 #include "daemon/pki/verify.h"
 
+#include <optional>
+
 namespace imprint::package {
 
 inline constexpr std::size_t max_record = 256 * 1024;
@@ -28,7 +30,11 @@ Bytes countersign(BytesView record, const pki::Certificate& station, EVP_PKEY* k
 // As it comes from the device: exactly one signer, the identity key. Refusal(record_invalid | signature_invalid | the
 // chain's reasons).
 Result<Record> open_device_record(BytesView record, const pki::Trust& trust, pki::Time now);
-// Complete: exactly two signers, the identity key and a station's signing key.
-Result<Record> open_record(BytesView record, const pki::Trust& trust, pki::Time now);
+// Complete: exactly two signers, the identity key and a station's signing key. Without `now` both chains are judged at
+// the time that the station signed: a recovery may come years after the station's certificate has ended.
+Result<Record> open_record(BytesView record, const pki::Trust& trust, std::optional<pki::Time> now);
+
+// SHA-256 over the record's bytes: its name in receipts and on the archive's interface.
+Bytes record_digest(BytesView record);
 
 } // namespace imprint::package

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "backup/package/data_package.h"
+
+#include "backup/package/importable.h"
+#include "daemon/pki/profile.h"
+#include "daemon/structures/name.h"
+
+#include <set>
+
+namespace imprint::package {
+
+namespace {
+
+constexpr std::size_t max_label = 64;
+
+Refusal invalid(const std::string& detail) { return {Reason::package_invalid, detail}; }
+
+bool is_label(std::string_view text)
+{
+    return !text.empty() && text.size() <= max_label && std::ranges::all_of(text, [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '-';
+    });
+}
+
+bool known(const DataPackage& package)
+{
+    return none_unknown(package) &&
+        std::ranges::all_of(package.entries(), [](const Entry& entry) { return none_unknown(entry); });
+}
+
+Verdict check_certificate(const Entry& entry, const TPMT_PUBLIC& key)
+{
+    if (entry.certificate().empty())
+        return accepted();
+    const auto certificate = pki::Certificate::from_der(as_bytes(entry.certificate()));
+    if (!certificate)
+        return invalid("the certificate of entry " + entry.label() + " cannot be read");
+    if (!structures::same_key(key, certificate->spki()))
+        return invalid("the certificate of entry " + entry.label() + " is for another key");
+    return accepted();
+}
+
+Verdict check_entry(const Entry& entry)
+{
+    const auto area = check_importable(as_bytes(entry.object()), as_bytes(entry.duplicate()), as_bytes(entry.seed()),
+                                       Reason::package_invalid, "entry " + entry.label());
+    if (!area)
+        return area.refusal();
+    if (area->authPolicy.size != 0)
+        return invalid("entry " + entry.label() + " has a policy; whether it allows duplication is not known");
+    return check_certificate(entry, *area);
+}
+
+Verdict check_entries(const DataPackage& package)
+{
+    if (package.entries_size() > max_entries)
+        return invalid("more than " + std::to_string(max_entries) + " entries");
+    std::set<std::string_view> labels;
+    for (const Entry& entry : package.entries()) {
+        if (!is_label(entry.label()))
+            return invalid("a label that is not 1 to 64 of a-z, 0-9, dot and hyphen");
+        if (!labels.insert(entry.label()).second)
+            return invalid("two entries with the label " + entry.label());
+        if (const auto verdict = check_entry(entry); !verdict)
+            return verdict;
+    }
+    return accepted();
+}
+
+Verdict check_head(const DataPackage& package)
+{
+    if (package.version() != format_version)
+        return invalid("version " + std::to_string(package.version()));
+    if (!structures::is_chip_identifier(package.chip_identifier()))
+        return invalid("its chip identifier is none");
+    if (const auto verdict = pki::check({package.identity_kind(), package.identity_value()}); !verdict)
+        return invalid(verdict.refusal().detail);
+    if (package.sequence() % 2 == 0)
+        return invalid("its sequence is not odd");
+    return accepted();
+}
+
+} // namespace
+
+Result<DataPackage> parse_data_package(BytesView bytes)
+{
+    DataPackage package;
+    if (const auto verdict =
+            parse_canonical(package, bytes, max_data_package, Reason::package_invalid, "the data package");
+        !verdict)
+        return verdict.refusal();
+    if (!known(package))
+        return invalid("unknown fields");
+    if (const auto verdict = check_head(package); !verdict)
+        return verdict.refusal();
+    if (const auto verdict = check_entries(package); !verdict)
+        return verdict.refusal();
+    return package;
+}
+
+Result<DataPackage> parse_data_package(BytesView bytes, std::string_view chip_identifier, std::uint64_t sequence)
+{
+    auto package = parse_data_package(bytes);
+    if (!package)
+        return package;
+    if (package->chip_identifier() != chip_identifier)
+        return invalid("it is for another chip");
+    if (package->sequence() != sequence)
+        return invalid("it is for sequence " + std::to_string(package->sequence()));
+    return package;
+}
+
+} // namespace imprint::package

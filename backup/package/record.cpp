@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "backup/package/record.h"
+
+#include "backup/package/backup_package.h"
+#include "backup/package/importable.h"
+#include "daemon/structures/marshal.h"
+#include "daemon/structures/name.h"
+#include "daemon/structures/templates.h"
+
+namespace imprint::package {
+
+namespace {
+
+Refusal invalid(const std::string& detail) { return {Reason::record_invalid, "the record " + detail}; }
+
+Verdict check_sealed_secret(const SealedSecret& sealed)
+{
+    const auto area = check_importable(as_bytes(sealed.object()), as_bytes(sealed.duplicate()), as_bytes(sealed.seed()),
+                                       Reason::record_invalid, "the sealed secret");
+    if (!area)
+        return area.refusal();
+    TPMT_PUBLIC expected = structures::sealed_secret_template();
+    expected.unique = area->unique;
+    if (structures::marshal(expected) != structures::marshal(*area))
+        return invalid("has a sealed secret of another template");
+    return accepted();
+}
+
+Verdict check_content(const RecordContent& content)
+{
+    if (!none_unknown(content, content.sealed_secret()) || content.version() != format_version)
+        return invalid("has unknown fields or another version");
+    if (!structures::is_chip_identifier(content.chip_identifier()))
+        return invalid("names no chip");
+    if (content.sequence() % 2 == 0)
+        return invalid("has a sequence that is not odd");
+    if (content.backup_package().empty() || content.backup_package().size() > max_backup_package)
+        return invalid("has no backup package of a fitting size");
+    return check_sealed_secret(content.sealed_secret());
+}
+
+Result<RecordContent> parse_content(BytesView bytes)
+{
+    RecordContent content;
+    if (const auto verdict =
+            parse_canonical(content, bytes, max_record, Reason::record_invalid, "the content of the record");
+        !verdict)
+        return verdict.refusal();
+    if (const auto verdict = check_content(content); !verdict)
+        return verdict.refusal();
+    return content;
+}
+
+// The identity certificate in the content, which must name the content's chip.
+Result<pki::Certificate> identity_of(const RecordContent& content)
+{
+    auto identity = pki::Certificate::from_der(as_bytes(content.identity_certificate()));
+    if (!identity)
+        return invalid("has no readable identity certificate");
+    if (pki::chip_identifier(*identity) != content.chip_identifier())
+        return invalid("has the identity certificate of another chip");
+    return identity;
+}
+
+// A record whose signatures hold and whose content is sound; whose signatures they are is not known yet.
+struct Opened {
+    pki::SignedContent cms;
+    Record record;
+};
+
+Result<Opened> open_unjudged(BytesView bytes)
+{
+    auto cms = pki::open_signed(bytes, max_record);
+    if (!cms)
+        return cms.refusal();
+    auto content = parse_content(cms->content);
+    if (!content)
+        return content.refusal();
+    auto identity = identity_of(*content);
+    if (!identity)
+        return identity.refusal();
+    Record record{{bytes.begin(), bytes.end()}, cms->content, *std::move(content), *std::move(identity), {}};
+    return Opened{*std::move(cms), std::move(record)};
+}
+
+Verdict judge_identity(const Opened& opened, const pki::Trust& trust, pki::Time now)
+{
+    const auto chain =
+        pki::verify(opened.record.identity, opened.cms.certificates, trust, pki::Role::device_identity, now);
+    return chain ? accepted() : chain.refusal();
+}
+
+// Which of the two signers is not the identity key; DER sorts the signers, so their order says nothing.
+std::optional<std::size_t> other_signer(const Opened& opened)
+{
+    const auto& signers = opened.cms.signers;
+    if (signers.size() != 2)
+        return std::nullopt;
+    const bool first = signers[0] == opened.record.identity;
+    const bool second = signers[1] == opened.record.identity;
+    if (first == second)
+        return std::nullopt;
+    return first ? 1 : 0;
+}
+
+} // namespace
+
+Bytes make_record(const RecordContent& content, const pki::Certificate& identity, EVP_PKEY* identity_key,
+                  const pki::Certificates& issuers)
+{
+    return pki::sign(serialize(content), identity, identity_key, issuers);
+}
+
+Bytes countersign(BytesView record, const pki::Certificate& station, EVP_PKEY* key, const pki::Certificates& issuers)
+{
+    return pki::add_signer(record, station, key, issuers);
+}
+
+Result<Record> open_device_record(BytesView record, const pki::Trust& trust, pki::Time now)
+{
+    auto opened = open_unjudged(record);
+    if (!opened)
+        return opened.refusal();
+    if (opened->cms.signers.size() != 1 || opened->cms.signers.front() != opened->record.identity)
+        return invalid("is not signed by the device's identity key alone");
+    if (const auto verdict = judge_identity(*opened, trust, now); !verdict)
+        return verdict.refusal();
+    return std::move(opened->record);
+}
+
+Result<Record> open_record(BytesView record, const pki::Trust& trust, std::optional<pki::Time> now)
+{
+    auto opened = open_unjudged(record);
+    if (!opened)
+        return opened.refusal();
+    const auto station = other_signer(*opened);
+    if (!station)
+        return invalid("is not signed by the device's identity key and one other");
+    const pki::Time when = now.value_or(opened->cms.signing_times.at(*station));
+    if (const auto verdict = judge_identity(*opened, trust, when); !verdict)
+        return verdict.refusal();
+    const auto& signer = opened->cms.signers[*station];
+    const auto chain = pki::verify(signer, opened->cms.certificates, trust, pki::Role::station_signing, when);
+    if (!chain)
+        return chain.refusal();
+    opened->record.station = signer;
+    return std::move(opened->record);
+}
+
+Bytes record_digest(BytesView record) { return structures::digest(TPM2_ALG_SHA256, record); }
+
+} // namespace imprint::package
