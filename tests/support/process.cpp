@@ -8,9 +8,12 @@
 #include <poll.h>
 #include <spawn.h>
 #include <stdexcept>
-#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+extern "C" { // which glibc 2.36 forgets to say
+#include <sys/pidfd.h>
+}
 
 namespace imprint::test {
 
