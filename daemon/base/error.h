@@ -73,7 +73,10 @@ private:
 using Verdict = Result<std::monostate>;
 inline Verdict accepted() { return std::monostate{}; }
 
-// "<context>: <OpenSSL's own words>", the error queue emptied.
+// Exceptions must not cross OpenSSL's frames: a callback leaves its Error in OpenSSL's error queue of this thread...
+void leave_in_openssl(Reason reason, const char* detail) noexcept;
+// ...and here it comes out again with its own reason and detail. Without one: `reason` and "<context>: <OpenSSL's own
+// words for the first fault>". The error queue is empty afterwards.
 Error openssl_error(Reason reason, const std::string& context);
 
 } // namespace imprint

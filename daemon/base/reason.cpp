@@ -66,6 +66,8 @@ constexpr std::array table{
           "The certificate was not made for this conversation.", "An old message was replayed: find out by whom."},
     Entry{Reason::signature_invalid, "signature-invalid", "org.imprint.Error.SignatureInvalid",
           "A signature is not valid.", "The data was changed or made by somebody else: do not use it."},
+    Entry{Reason::wrong_name, "wrong-name", "org.imprint.Error.WrongName", "A certificate was issued for another name.",
+          "Use the address that the certificate was issued for, or have it issued for this one as well."},
     Entry{Reason::untrusted_endorsement_key, "untrusted-endorsement-key", "org.imprint.Error.UntrustedEndorsementKey",
           "The TPM's endorsement key is not trusted.",
           "Add the TPM vendor's CA at the station, or import the digest of this key into its allow-list."},

@@ -33,6 +33,7 @@ enum class Reason : std::uint32_t {
     key_mismatch = 25,
     nonce_mismatch = 26,
     signature_invalid = 27,
+    wrong_name = 28,
     untrusted_endorsement_key = 30,
     chip_already_known = 31,
     chip_quarantined = 32,

@@ -4,6 +4,8 @@
 #include "daemon/base/file.h"
 
 #include <gtest/gtest.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
 
 #include <cstdlib>
 #include <fstream>
@@ -66,6 +68,27 @@ TEST(Reasons, EveryOneHasItsOwnNames)
         EXPECT_TRUE(hint(*reason).ends_with('.'));
     }
     EXPECT_GT(count, 50);
+}
+
+TEST(Errors, CrossOpenSslWithReasonAndDetail)
+{
+    ERR_raise(ERR_LIB_EVP, EVP_R_DECODE_ERROR);
+    leave_in_openssl(Reason::tpm_refused, "100% refused");
+    ERR_raise(ERR_LIB_SSL, ERR_R_INTERNAL_ERROR);
+    const Error error = openssl_error(Reason::internal, "cannot sign");
+    EXPECT_EQ(error.reason(), Reason::tpm_refused);
+    EXPECT_STREQ(error.what(), "100% refused");
+    EXPECT_EQ(ERR_peek_error(), 0u) << "a stale error would be blamed for the next fault";
+}
+
+TEST(Errors, OfOpenSslAreToldByTheirCause)
+{
+    ERR_raise_data(ERR_LIB_EVP, EVP_R_DECODE_ERROR, "the cause");
+    ERR_raise(ERR_LIB_EVP, EVP_R_BAD_DECRYPT);
+    const Error error = openssl_error(Reason::not_configured, "cannot load");
+    EXPECT_EQ(error.reason(), Reason::not_configured);
+    EXPECT_STREQ(error.what(), "cannot load: decode error (the cause)");
+    EXPECT_STREQ(openssl_error(Reason::internal, "nothing queued").what(), "nothing queued");
 }
 
 TEST_F(Files, WrittenWholeWithItsMode)
