@@ -17,7 +17,7 @@ struct Attestation {
 
 // What every attestation has to satisfy.
 struct Expectation {
-    const TPMT_PUBLIC& signer; // the identity key's public area (ECDSA P-256, SHA-256)
+    const TPMT_PUBLIC& signer; // the identity key's public area; any other key is refused
     BytesView signer_qualified_name;
     BytesView qualifying_data; // extraData
 };
@@ -31,9 +31,9 @@ Result<TPMS_ATTEST> check_certify(const Attestation& attestation, const Expectat
 Result<std::uint64_t> check_nv_certify(const Attestation& attestation, const Expectation& expected,
                                        BytesView index_name);
 
-// Verifies a TPMT_SIGNATURE (ECDSA P-256, SHA-256) over a message.
+// Verifies a TPMT_SIGNATURE (ECDSA P-256, SHA-256) over a message. Refusal(signature_invalid).
 Verdict check_signature(const TPMT_PUBLIC& signer, BytesView message, BytesView signature);
-// TPMT_SIGNATURE (ECDSA) to DER ECDSA-Sig-Value (RFC 3279).
+// TPMT_SIGNATURE (ECDSA, SHA-256) to DER ECDSA-Sig-Value (RFC 3279). Refusal(signature_invalid).
 Result<Bytes> to_der_signature(BytesView signature);
 
 } // namespace imprint::structures

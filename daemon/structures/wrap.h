@@ -30,11 +30,14 @@ struct Credential {
     Bytes id_object; // TPM2B_ID_OBJECT
     Bytes secret; // TPM2B_ENCRYPTED_SECRET
 };
-// RSA 2048 (OAEP with the EK's nameAlg) and ECC P-256 / P-384 EKs; otherwise Refusal(capability_missing).
+// For an EK that follows one of ek_templates(); otherwise Refusal(capability_missing), or Refusal(malformed_message) if
+// it is no valid key. `secret` is at most as long as the digest of the EK's nameAlg (Error(invalid_argument)).
 Result<Credential> make_credential(const TPMT_PUBLIC& ek, BytesView object_name, const Secret& secret);
 
-// For keys of data packages: the public area of an importable P-256 / RSA / HMAC key, noDA, with `policy`.
+// For keys of data packages: the public area of an importable key that signs (ECDSA P-256, RSA, HMAC-SHA256), noDA,
+// usable under `policy` only. No policy may lead to Duplicate.
 TPMT_PUBLIC importable_ecc_key(BytesView x, BytesView y, BytesView policy);
+TPMT_PUBLIC importable_rsa_key(BytesView modulus, BytesView policy); // 2,048 bits, exponent 65537
 TPMT_PUBLIC importable_hmac_key(BytesView policy);
 
 } // namespace imprint::structures
