@@ -45,29 +45,39 @@ struct ClientSettings {
     std::string alpn; // "imprint/1"; empty: none
     std::optional<ClientIdentity> identity;
     OSSL_LIB_CTX* context = nullptr; // the provider's, if the key is one of its keys
+    // At which the server's certificate has to be valid.
+    pki::Time now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
 };
 
+class Link;
+
+// Nothing here raises SIGPIPE. What a Signer or pki::verify says comes out with its own reason.
 class Stream {
 public:
-    // Handshakes as a client: TLS 1.3 only, no early data, no tickets, the server's chain, role and name checked by
-    // pki::verify. Error(untrusted_certificate | wrong_role | key_mismatch ... | timed_out | connection_lost).
+    // Handshakes as a client: TLS 1.3 only, no early data, no resumption; ALPN, chain, role and name of the server are
+    // checked before any of our own credentials goes out. Sets `fd` nonblocking; `cancel` outlives the stream.
+    // Error(untrusted_certificate | wrong_role | wrong_name | certificate_* | key_mismatch | unsupported_version |
+    // signature_invalid | malformed_message | timed_out | cancelled | connection_lost, or what a Signer throws).
     Stream(Fd fd, ClientSettings settings, Deadline deadline, const Cancel& cancel);
     ~Stream();
+    Stream(const Stream&) = delete;
+    Stream& operator=(const Stream&) = delete;
 
     // RFC 9266 "EXPORTER-Channel-Binding", 32 bytes.
     Bytes channel_binding() const;
     pki::Certificate peer() const;
 
+    // A server that refuses our certificate says so only now, or at the first read: untrusted_certificate,
+    // not_authorized and the like. After any Error the stream is of no more use.
     void write(BytesView data, Deadline deadline);
     // Exactly `size` bytes; Error(connection_lost) at an early end.
     Bytes read(std::size_t size, Deadline deadline);
-    void close() noexcept; // close_notify, best effort
+    void close() noexcept; // close_notify, best effort: waits for 0.1 s at most
 
 private:
-    Fd fd_;
+    std::unique_ptr<Link> link_;
     Owned<SSL_CTX, SSL_CTX_free> context_;
     Owned<SSL, SSL_free> ssl_;
-    const Cancel& cancel_;
 };
 
 } // namespace imprint::tls

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/tls/link.h"
+
+#include "daemon/tls/boundary.h"
+
+#include <openssl/bio.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace imprint::tls {
+
+namespace {
+
+timespec remaining(Deadline deadline)
+{
+    using namespace std::chrono;
+    const auto left = std::max<nanoseconds>(deadline - steady_clock::now(), nanoseconds::zero());
+    const auto whole = duration_cast<seconds>(left);
+    return {static_cast<time_t>(whole.count()), static_cast<long>((left - whole).count())};
+}
+
+[[noreturn]] void throw_lost(const char* doing)
+{
+    throw Error(Reason::connection_lost, std::string(doing) + ": " + std::strerror(errno));
+}
+
+bool try_again() { return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR; }
+
+// Without SIGPIPE. What is no socket (a serial line) never raises it.
+ssize_t send_quietly(int fd, BytesView data)
+{
+    const ssize_t sent = ::send(fd, data.data(), data.size(), MSG_NOSIGNAL);
+    return sent < 0 && errno == ENOTSOCK ? ::write(fd, data.data(), data.size()) : sent;
+}
+
+Link& link_of(BIO* bio) { return *static_cast<Link*>(BIO_get_data(bio)); }
+
+int bio_write(BIO* bio, const char* data, std::size_t size, std::size_t* written)
+{
+    *written = link_of(bio).send(as_bytes({data, size}));
+    return 1;
+}
+
+int bio_read(BIO* bio, char* into, std::size_t size, std::size_t* filled)
+{
+    *filled = link_of(bio).receive({reinterpret_cast<std::uint8_t*>(into), size});
+    return *filled != 0;
+}
+
+long bio_control(BIO* bio, int command, long, void*)
+{
+    return command == BIO_CTRL_FLUSH || (command == BIO_CTRL_EOF && link_of(bio).ended());
+}
+
+BIO_METHOD* make_method()
+{
+    Owned<BIO_METHOD, BIO_meth_free> method(BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "imprint link"));
+    if (!method || BIO_meth_set_write_ex(method.get(), boundary<bio_write>) != 1 ||
+        BIO_meth_set_read_ex(method.get(), boundary<bio_read>) != 1 ||
+        BIO_meth_set_ctrl(method.get(), boundary<bio_control>) != 1)
+        throw openssl_error(Reason::internal, "cannot describe a transport to OpenSSL");
+    return method.release();
+}
+
+} // namespace
+
+void wait(int fd, short events, Deadline deadline, const Cancel& cancel, const std::string& doing)
+{
+    for (;;) {
+        std::array<pollfd, 2> watched{{{cancel.fd(), POLLIN, 0}, {fd, events, 0}}};
+        const timespec left = remaining(deadline);
+        const int ready = ppoll(watched.data(), watched.size(), &left, nullptr);
+        if (ready < 0 && errno != EINTR)
+            throw Error(Reason::internal, std::string("cannot wait: ") + std::strerror(errno));
+        if (ready > 0 && watched[0].revents != 0)
+            throw Error(Reason::cancelled, doing);
+        if (std::chrono::steady_clock::now() >= deadline)
+            throw Error(Reason::timed_out, doing);
+        if (ready > 0)
+            return;
+    }
+}
+
+Cancel::Cancel()
+    : event_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))
+{
+    if (!event_)
+        throw Error(Reason::internal, std::string("cannot make an event descriptor: ") + std::strerror(errno));
+}
+
+// Can fail only if it was called 2^64 - 2 times already.
+void Cancel::cancel() noexcept { static_cast<void>(eventfd_write(event_.get(), 1)); }
+
+bool Cancel::cancelled() const noexcept
+{
+    pollfd event{event_.get(), POLLIN, 0};
+    return poll(&event, 1, 0) == 1;
+}
+
+int Cancel::fd() const noexcept { return event_.get(); }
+
+Link::Link(Fd fd, const Cancel& cancel)
+    : fd_(std::move(fd))
+    , cancel_(cancel)
+{
+    const int flags = fcntl(fd_.get(), F_GETFL);
+    if (flags < 0 || fcntl(fd_.get(), F_SETFL, flags | O_NONBLOCK) != 0)
+        throw Error(Reason::invalid_argument, std::string("not a usable descriptor: ") + std::strerror(errno));
+}
+
+std::size_t Link::receive(std::span<std::uint8_t> into)
+{
+    for (;;) {
+        wait(fd_.get(), POLLIN, deadline_, cancel_, "while waiting for the peer");
+        const ssize_t n = ::read(fd_.get(), into.data(), into.size());
+        ended_ = n == 0;
+        if (n >= 0)
+            return static_cast<std::size_t>(n);
+        if (!try_again())
+            throw_lost("while receiving");
+    }
+}
+
+std::size_t Link::send(BytesView data)
+{
+    for (;;) {
+        wait(fd_.get(), POLLOUT, deadline_, cancel_, "while sending");
+        const ssize_t n = send_quietly(fd_.get(), data);
+        if (n >= 0)
+            return static_cast<std::size_t>(n);
+        if (!try_again())
+            throw_lost("while sending");
+    }
+}
+
+Owned<BIO, BIO_free_all> Link::bio()
+{
+    static const Owned<BIO_METHOD, BIO_meth_free> method(make_method());
+    Owned<BIO, BIO_free_all> bio(BIO_new(method.get()));
+    if (!bio)
+        throw openssl_error(Reason::internal, "cannot make a transport for OpenSSL");
+    BIO_set_data(bio.get(), this);
+    BIO_set_init(bio.get(), 1);
+    return bio;
+}
+
+} // namespace imprint::tls
