@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/pki/profile_asn1.h"
+
+namespace imprint::pki {
+
+ASN1_SEQUENCE(HardwareModuleName) =
+    {
+        ASN1_SIMPLE(HardwareModuleName, type, ASN1_OBJECT),
+        ASN1_SIMPLE(HardwareModuleName, serial, ASN1_OCTET_STRING),
+} ASN1_SEQUENCE_END(HardwareModuleName) IMPLEMENT_ASN1_FUNCTIONS(HardwareModuleName)
+
+        ASN1_SEQUENCE(ModuleBindingValue) = {
+            ASN1_SIMPLE(ModuleBindingValue, nonce, ASN1_OCTET_STRING),
+            ASN1_SIMPLE(ModuleBindingValue, epoch, ASN1_INTEGER),
+            ASN1_SIMPLE(ModuleBindingValue, epoch_index_name, ASN1_OCTET_STRING),
+            ASN1_SIMPLE(ModuleBindingValue, storage_key_name, ASN1_OCTET_STRING),
+            ASN1_SIMPLE(ModuleBindingValue, chip_identifier, ASN1_UTF8STRING),
+} ASN1_SEQUENCE_END(ModuleBindingValue) IMPLEMENT_ASN1_FUNCTIONS(ModuleBindingValue)
+
+} // namespace imprint::pki
