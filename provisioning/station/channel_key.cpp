@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "provisioning/station/channel_key.h"
+
+#include "daemon/base/file.h"
+#include "daemon/base/owned.h"
+
+#include <openssl/core_names.h>
+#include <openssl/kdf.h>
+#include <openssl/params.h>
+
+#include <cstdlib>
+
+namespace imprint::station {
+
+namespace {
+
+using Kdf = Owned<EVP_KDF, EVP_KDF_free>;
+using KdfContext = Owned<EVP_KDF_CTX, EVP_KDF_CTX_free>;
+
+Bytes info_of(std::string_view label, std::uint32_t version, const pki::DeviceIdentity& identity)
+{
+    Bytes info = to_bytes("imprint/1 channel");
+    const auto append = [&info](std::string_view text) { info.insert(info.end(), text.begin(), text.end()); };
+    info.push_back(0);
+    append(label);
+    info.push_back(0);
+    for (int shift = 24; shift >= 0; shift -= 8)
+        info.push_back(static_cast<std::uint8_t>(version >> shift));
+    append(identity.kind);
+    info.push_back(0);
+    append(identity.value);
+    return info;
+}
+
+std::filesystem::path path_of(const std::string& source)
+{
+    constexpr std::string_view prefix = "credential:";
+    if (!source.starts_with(prefix))
+        return source;
+    const char* directory = std::getenv("CREDENTIALS_DIRECTORY");
+    const std::string name = source.substr(prefix.size());
+    if (directory == nullptr || name.empty() || name.find('/') != std::string::npos)
+        throw Error(Reason::not_configured, "no systemd credential \"" + name + "\"");
+    return std::filesystem::path(directory) / name;
+}
+
+} // namespace
+
+Secret derive_channel_key(const Secret& master_key, std::string_view label, std::uint32_t version,
+                          const pki::DeviceIdentity& identity)
+{
+    const Kdf kdf(EVP_KDF_fetch(nullptr, "HKDF", nullptr));
+    const KdfContext context(EVP_KDF_CTX_new(kdf.get()));
+    Bytes info = info_of(label, version, identity);
+    Secret input = master_key.clone();
+    std::string digest = "SHA256";
+    const std::array parameters{
+        OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest.data(), 0),
+        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, input.data(), input.size()),
+        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, info.data(), info.size()),
+        OSSL_PARAM_construct_end(),
+    };
+    Secret key(channel_key_size);
+    if (!context || EVP_KDF_derive(context.get(), key.data(), key.size(), parameters.data()) != 1)
+        throw openssl_error(Reason::internal, "cannot derive a channel key");
+    return key;
+}
+
+Secret load_master_key(const std::string& source)
+{
+    auto key = read_secret_file(path_of(source), channel_key_size);
+    if (!key || key->size() != channel_key_size)
+        throw Error(Reason::not_configured, source + " is no master key of 32 bytes; imprint-station init makes one");
+    return *std::move(key);
+}
+
+void make_master_key(const std::filesystem::path& path)
+{
+    if (std::filesystem::exists(path))
+        throw Error(Reason::storage_failed, path.string() + " exists: every device's channel key hangs on it");
+    write_file(path, random_secret(channel_key_size).view());
+}
+
+} // namespace imprint::station

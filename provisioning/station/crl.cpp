@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "provisioning/station/crl.h"
+
+#include "daemon/base/file.h"
+
+#include <openssl/pem.h>
+
+namespace imprint::station {
+
+namespace {
+
+constexpr mode_t readable = 0644; // it is for everybody
+
+Bytes to_pem(const pki::Crl& crl)
+{
+    const Owned<BIO, BIO_free_all> bio(BIO_new(BIO_s_mem()));
+    if (!bio || PEM_write_bio_X509_CRL(bio.get(), crl.crl()) != 1)
+        throw openssl_error(Reason::internal, "cannot encode a CRL");
+    char* data = nullptr;
+    const long size = BIO_get_mem_data(bio.get(), &data);
+    return {data, data + size};
+}
+
+} // namespace
+
+void write_crl(const std::filesystem::path& path, const Credentials& credentials, Store& store, pki::Time now)
+{
+    // The transaction also keeps a second writer from putting an older list over a newer one.
+    auto transaction = store.begin();
+    const pki::Issuer issuer{credentials.signing.front(), credentials.signing_key.get()};
+    const auto crl = pki::issue_crl(issuer, store.next_crl_number(), store.revoked(), {now, now + crl_lifetime});
+    write_file(path, to_pem(crl), readable);
+    transaction.commit();
+}
+
+} // namespace imprint::station

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "provisioning/station/grant.h"
+
+#include "backup/package/data_package.h"
+#include "daemon/pki/issue.h"
+#include "daemon/structures/wrap.h"
+#include "provisioning/station/channel_key.h"
+
+#include <algorithm>
+#include <set>
+
+namespace imprint::station {
+
+namespace {
+
+constexpr auto clock_tolerance = std::chrono::hours(1); // a device's clock may lag behind ours
+
+pki::Certificate issue_identity(const Credentials& credentials, const Claim& claim, const pki::DeviceIdentity& identity)
+{
+    const pki::Issuer issuer{credentials.identity_ca.front(), credentials.identity_ca_key.get()};
+    return pki::issue_identity(issuer, claim.identity_key_spki, identity, claim.chip);
+}
+
+Result<Chip> enroll(Store& store, const Claim& claim, const pki::DeviceIdentity& identity,
+                    const pki::Certificate& certificate, pki::Time now)
+{
+    Chip chip{.id = claim.chip, .identity = identity, .identity_certificate = certificate.der(), .first_granted = now};
+    if (const auto verdict = store.add_chip(chip, claim.identity_key_spki); !verdict)
+        return verdict.refusal();
+    return chip;
+}
+
+// A chip of another station comes with its identity; a new one gets one.
+Result<Chip> new_chip(const Station& station, Store& store, const Claim& claim, pki::Time now)
+{
+    if (claim.identity_certificate)
+        return enroll(store, claim, pki::device_identity(*claim.identity_certificate).value(),
+                      *claim.identity_certificate, now);
+    if (const auto other = store.chip_of_identity_key(claim.identity_key_spki))
+        return Refusal{Reason::chip_already_known, "the same TPM is known as chip " + *other};
+    const auto identity = store.assign_identity(claim.chip);
+    if (!identity)
+        return identity.refusal();
+    return enroll(store, claim, *identity, issue_identity(station.credentials, claim, *identity), now);
+}
+
+Result<Chip> known_chip(Chip chip, const Claim& claim)
+{
+    const auto stored = pki::Certificate::from_der(chip.identity_certificate).or_throw();
+    if (stored.spki() != claim.identity_key_spki)
+        return Refusal{Reason::key_mismatch, "the chip is known with another identity key"};
+    if (claim.identity_certificate && pki::device_identity(*claim.identity_certificate) != chip.identity)
+        return Refusal{Reason::identity_taken, "the chip is known as " + chip.identity.value};
+    return chip;
+}
+
+pki::Certificate issue_module(const Station& station, const Claim& claim, const ProvenKey& key,
+                              const pki::DeviceIdentity& identity, pki::Time now)
+{
+    const auto& signer = station.credentials.signing.front();
+    const pki::ModuleBinding binding{.nonce = claim.nonce,
+                                     .epoch = claim.sequence(),
+                                     .epoch_index_name = claim.epoch_index_name,
+                                     .storage_key_name = claim.storage_key_name,
+                                     .chip_identifier = claim.chip};
+    const pki::Validity validity{.not_before = std::max<pki::Time>(now - clock_tolerance, signer.not_before()),
+                                 .not_after =
+                                     std::min<pki::Time>(now + station.profile.module_lifetime, signer.not_after())};
+    return pki::issue_module({signer, station.credentials.signing_key.get()}, key.spki, identity, binding, validity);
+}
+
+package::DataPackage make_package(const Station& station, const Claim& claim, const pki::DeviceIdentity& identity)
+{
+    const Secret key =
+        derive_channel_key(station.master_key, station.profile.label, station.profile.key_version, identity);
+    const auto wrapped = structures::wrap(claim.storage_key, structures::importable_hmac_key({}), key);
+    package::DataPackage package;
+    package.set_version(package::format_version);
+    package.set_chip_identifier(claim.chip);
+    package.set_identity_kind(identity.kind);
+    package.set_identity_value(identity.value);
+    package.set_sequence(claim.sequence());
+    auto& entry = *package.add_entries();
+    entry.set_label(station.profile.label);
+    entry.set_object(to_string(wrapped.object));
+    entry.set_duplicate(to_string(wrapped.duplicate));
+    entry.set_seed(to_string(wrapped.seed));
+    return package;
+}
+
+// Both certificates' issuers, each once.
+void add_issuers(protocol::Grant& message, const Credentials& credentials)
+{
+    std::set<Bytes> issuers;
+    for (const auto* chain : {&credentials.signing, &credentials.identity_ca})
+        for (const auto& certificate : *chain)
+            if (issuers.insert(certificate.der()).second)
+                message.add_certificates(to_string(certificate.der()));
+}
+
+} // namespace
+
+Verdict admit(Store& store, const Claim& claim)
+{
+    if (const auto note = store.quarantined(claim.chip))
+        return Refusal{Reason::chip_quarantined, *note};
+    const auto chip = store.chip(claim.chip);
+    if (chip && chip->newest_sequence != 0 && !claim.identity_certificate && !chip->readmitted)
+        return Refusal{Reason::chip_already_known, "it has a backup here and came without its identity certificate"};
+    if (store.record(claim.chip, claim.sequence()))
+        return Refusal{Reason::sequence_taken, "sequence " + std::to_string(claim.sequence())};
+    return accepted();
+}
+
+Result<Grants> grant(const Station& station, Store& store, const Claim& claim, const ProvenKey& key, pki::Time now)
+{
+    if (const auto verdict = admit(store, claim); !verdict)
+        return verdict.refusal();
+    const auto stored = store.chip(claim.chip);
+    const auto chip = stored ? known_chip(*stored, claim) : new_chip(station, store, claim, now);
+    if (!chip)
+        return chip.refusal();
+
+    Grants out{.identity = chip->identity, .revoked = store.revoke_open_grants(claim.chip, now)};
+    const auto module = issue_module(station, claim, key, chip->identity, now);
+    store.add_grant({module.serial(), claim.chip, claim.sequence(), module.der(), now});
+    out.granted = {module.serial(), chip->identity_certificate, make_package(station, claim, chip->identity), key};
+
+    out.message.set_module_certificate(to_string(module.der()));
+    out.message.set_identity_certificate(to_string(chip->identity_certificate));
+    add_issuers(out.message, station.credentials);
+    out.message.set_data_package(to_string(package::serialize(out.granted.package)));
+    return out;
+}
+
+} // namespace imprint::station

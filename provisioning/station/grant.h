@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a proven device is given. The caller keeps a transaction of the store around it.
+#pragma once
+
+#include "provisioning/station/check_backup.h"
+#include "provisioning/station/station.h"
+#include "provisioning/station/store.h"
+
+namespace imprint::station {
+
+// Whether the chip may come now: Refusal(chip_quarantined | chip_already_known | sequence_taken). A chip whose backup
+// is already here has to show its identity certificate, unless the operator readmitted it.
+Verdict admit(Store& store, const Claim& claim);
+
+struct Grants {
+    protocol::Grant message;
+    Granted granted;
+    pki::DeviceIdentity identity;
+    std::vector<std::string> revoked; // serials of earlier grants that never got their receipt
+};
+
+// Assigns the identity, makes both certificates and the data package, enters chip and grant into the store.
+// Refusal(identity_taken | no_identity_left | chip_already_known | key_mismatch | what admit() says).
+Result<Grants> grant(const Station& station, Store& store, const Claim& claim, const ProvenKey& key, pki::Time now);
+
+} // namespace imprint::station

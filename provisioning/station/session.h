@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// One conversation with a device, free of I/O: takes a message's bytes, gives the next message's. protocol.md tells
+// the conversation as prose.
+#pragma once
+
+#include "provisioning/station/check_backup.h"
+#include "provisioning/station/grant.h"
+#include "provisioning/station/station.h"
+#include "provisioning/station/store.h"
+
+#include <optional>
+
+namespace imprint::station {
+
+// What a message led to. Everything in it is durable already.
+struct Answer {
+    Bytes message; // to send; empty if there is nothing to say
+    bool last = false; // the conversation is over once it is sent
+    std::vector<AuditEntry> audit; // what was entered into the audit log, for the journal too
+    bool record_stored = false; // the outbox has something new
+    bool revoked = false; // the CRL has to be written anew
+};
+
+class StationSession {
+public:
+    // `channel_binding`: the TLS exporter's 32 bytes; `peer` is for the audit log. Station and store are borrowed.
+    StationSession(const Station& station, Store& store, Bytes channel_binding, std::string peer);
+
+    // Never throws for what the peer sent. Whatever goes wrong, here or in the store, ends the conversation with a
+    // refusal: nothing that was refused can be taken up again.
+    Answer receive(BytesView message, pki::Time now);
+
+    // The connection ended or timed out in the middle; what goes into the audit log. Nothing if the conversation was
+    // over or had not begun.
+    std::optional<AuditEntry> abandon(const Refusal& why, pki::Time now);
+
+private:
+    enum class Step { hello, proof, backup, over };
+
+    Result<Answer> dispatch(Step step, const protocol::Message& message, BytesView bytes, pki::Time now);
+    Result<Answer> on_hello(const protocol::Hello& hello, BytesView bytes, pki::Time now);
+    Result<Answer> on_proof(const protocol::Proof& proof, pki::Time now);
+    Result<Answer> on_backup(const protocol::Backup& backup, pki::Time now);
+    Result<Answer> on_resume(const protocol::Resume& resume, pki::Time now);
+    Answer on_refused(const protocol::Refused& refused, pki::Time now);
+    Answer refuse(const Refusal& to_peer, const Refusal& to_audit, pki::Time now);
+    Answer fail(const Refusal& why, pki::Time now);
+    AuditEntry entry(std::string event, std::string detail, pki::Time now) const;
+
+    const Station& station_;
+    Store& store_;
+    Bytes channel_binding_;
+    std::string peer_;
+    Step step_ = Step::hello;
+    std::string chip_; // as claimed
+    Claim claim_;
+    Asked asked_;
+    Granted granted_;
+};
+
+// The Challenge for a claim: our certificates, fresh nonce and variation value, and a credential for an identity key
+// without a certificate. Its secret and the variation value go into `asked`.
+Result<protocol::Challenge> make_challenge(const Credentials& credentials, const Claim& claim, Asked& asked);
+
+} // namespace imprint::station

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// What all conversations of a station share: its certificates and keys, whom it trusts, what it grants.
+#pragma once
+
+#include "daemon/pki/key.h"
+#include "daemon/pki/verify.h"
+
+#include <chrono>
+#include <filesystem>
+#include <memory>
+
+namespace imprint::station {
+
+struct Credentials {
+    pki::Certificates signing; // station's signing certificate, then its issuers
+    pki::Key signing_key;
+    pki::Certificates identity_ca; // the manufacturer's identity CA, delegated to this station; then its issuers
+    pki::Key identity_ca_key;
+    pki::Certificates tls;
+    pki::Key tls_key;
+    std::shared_ptr<const pki::Trust> trust; // trust.pem, as the devices have it
+};
+
+// The files that imprint-authority made for this station: signing, identity-ca and tls (.pem, .key) and trust.pem.
+// Every chain is checked for its role, every key against its certificate. Throws Error(not_configured | the chain's
+// reasons).
+Credentials load_credentials(const std::filesystem::path& directory, const std::optional<Secret>& passphrase,
+                             pki::Time now);
+
+// The TPM vendors' CAs: a PEM file, or every .pem and .crt of a directory.
+pki::Certificates load_vendor_cas(const std::filesystem::path& path);
+
+// What the data package holds: one symmetric key for a channel between manufacturer and device.
+struct Profile {
+    std::string label = "manufacturer-channel";
+    std::uint32_t key_version = 1; // raised to give every device another key from the same master key
+    std::chrono::days module_lifetime{3650}; // of module certificates; never longer than the signing certificate
+};
+
+struct Station {
+    Credentials credentials;
+    pki::Certificates vendor_cas;
+    Secret master_key; // 32 bytes
+    Profile profile;
+};
+
+} // namespace imprint::station

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "provisioning/station/store.h"
+
+#include "provisioning/server/database.h"
+
+#include <array>
+
+namespace imprint::station {
+
+namespace {
+
+constexpr std::array<std::string_view, 1> migrations{R"(
+CREATE TABLE chips (
+  chip TEXT PRIMARY KEY,
+  identity_kind TEXT NOT NULL,
+  identity_value TEXT NOT NULL,
+  identity_certificate BLOB NOT NULL,
+  identity_spki BLOB NOT NULL UNIQUE,
+  first_granted INTEGER NOT NULL,
+  readmitted INTEGER NOT NULL DEFAULT 0,
+  UNIQUE (identity_kind, identity_value)
+) STRICT;
+CREATE TRIGGER chips_keep_identity BEFORE UPDATE OF chip, identity_kind, identity_value, identity_spki ON chips
+  BEGIN SELECT RAISE(ABORT, 'the identity of a chip is kept for ever'); END;
+CREATE TRIGGER chips_stay BEFORE DELETE ON chips
+  BEGIN SELECT RAISE(ABORT, 'the identity of a chip is kept for ever'); END;
+
+CREATE TABLE quarantine (chip TEXT PRIMARY KEY, note TEXT NOT NULL) STRICT;
+
+CREATE TABLE allow_list (chip TEXT PRIMARY KEY, note TEXT NOT NULL) STRICT;
+
+CREATE TABLE identity_list (
+  chip TEXT PRIMARY KEY,
+  identity_kind TEXT NOT NULL,
+  identity_value TEXT NOT NULL,
+  UNIQUE (identity_kind, identity_value)
+) STRICT;
+CREATE TABLE serial_ranges (
+  id INTEGER PRIMARY KEY,
+  prefix TEXT NOT NULL,
+  width INTEGER NOT NULL,
+  next INTEGER NOT NULL,
+  last INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE grants (
+  serial TEXT PRIMARY KEY,
+  chip TEXT NOT NULL REFERENCES chips (chip),
+  sequence INTEGER NOT NULL,
+  module_certificate BLOB NOT NULL,
+  time INTEGER NOT NULL,
+  state TEXT NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'received', 'revoked'))
+) STRICT;
+CREATE INDEX grants_open ON grants (chip) WHERE state = 'open';
+CREATE TABLE revoked (serial TEXT PRIMARY KEY REFERENCES grants (serial), time INTEGER NOT NULL) STRICT;
+CREATE TABLE crl_number (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), number INTEGER NOT NULL) STRICT;
+INSERT INTO crl_number VALUES (1, 0);
+
+CREATE TABLE records (
+  chip TEXT NOT NULL REFERENCES chips (chip),
+  sequence INTEGER NOT NULL,
+  content_digest BLOB NOT NULL,
+  record BLOB NOT NULL,
+  time INTEGER NOT NULL,
+  PRIMARY KEY (chip, sequence)
+) STRICT;
+CREATE TABLE outbox (
+  chip TEXT NOT NULL,
+  sequence INTEGER NOT NULL,
+  state TEXT NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'delivered', 'conflict')),
+  attempts INTEGER NOT NULL DEFAULT 0,
+  next_attempt INTEGER NOT NULL DEFAULT 0,
+  last_error TEXT NOT NULL DEFAULT '',
+  receipt BLOB,
+  PRIMARY KEY (chip, sequence),
+  FOREIGN KEY (chip, sequence) REFERENCES records (chip, sequence)
+) STRICT;
+CREATE INDEX outbox_waiting ON outbox (next_attempt) WHERE state = 'waiting';
+
+CREATE TABLE audit (
+  id INTEGER PRIMARY KEY,
+  time INTEGER NOT NULL,
+  event TEXT NOT NULL,
+  chip TEXT NOT NULL,
+  peer TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  detail TEXT NOT NULL
+) STRICT;
+CREATE TRIGGER audit_unchanged BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
+CREATE TRIGGER audit_stays BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
+)"};
+
+} // namespace
+
+std::int64_t seconds(pki::Time time) { return time.time_since_epoch().count(); }
+
+pki::Time from_seconds(std::int64_t seconds) { return pki::Time(std::chrono::seconds(seconds)); }
+
+Store::Store(const std::filesystem::path& path)
+    : database_(server::open_database(path, migrations))
+{
+}
+
+void Store::audit(const AuditEntry& entry)
+{
+    SQLite::Statement insert(database_,
+                             "INSERT INTO audit (time, event, chip, peer, reason, detail) VALUES (?, ?, ?, ?, ?, ?)");
+    SQLite::bind(insert, seconds(entry.time), entry.event, entry.chip, entry.peer, entry.reason, entry.detail);
+    insert.exec();
+}
+
+std::vector<AuditEntry> Store::audit_log()
+{
+    SQLite::Statement query(database_, "SELECT time, event, chip, peer, reason, detail FROM audit ORDER BY id");
+    std::vector<AuditEntry> entries;
+    while (query.executeStep())
+        entries.push_back({from_seconds(query.getColumn(0)), query.getColumn(1), query.getColumn(2), query.getColumn(3),
+                           query.getColumn(4), query.getColumn(5)});
+    return entries;
+}
+
+} // namespace imprint::station

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+// The station's durable state in SQLite. Server and operators' commands use one file at the same time.
+// Everything throws SQLite::Exception where the database fails, and Error where noted.
+#pragma once
+
+#include "daemon/pki/certificate.h"
+#include "daemon/pki/issue.h"
+#include "daemon/pki/profile.h"
+
+#include <SQLiteCpp/SQLiteCpp.h>
+#include <SQLiteCpp/VariadicBind.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace imprint::station {
+
+// A chip that was granted something at least once. Its identity is its own for ever.
+struct Chip {
+    std::string id; // chip identifier
+    pki::DeviceIdentity identity;
+    Bytes identity_certificate; // DER
+    pki::Time first_granted;
+    bool readmitted = false; // may come once more without its identity certificate
+    std::uint64_t newest_sequence = 0; // of its records; 0: none yet
+};
+
+struct GrantEntry {
+    std::string serial; // of the module certificate, lower-case hex
+    std::string chip;
+    std::uint64_t sequence = 0;
+    Bytes module_certificate; // DER
+    pki::Time time;
+};
+
+struct RecordEntry {
+    std::string chip;
+    std::uint64_t sequence = 0;
+    Bytes content_digest; // SHA-256 of the record's content
+    Bytes record; // both signatures
+    pki::Time time;
+};
+
+// waiting: to be delivered; delivered: with the archive's receipt; conflict: the archive refused it for good.
+enum class Delivery { waiting, delivered, conflict };
+std::string_view name(Delivery delivery);
+
+struct OutboxEntry {
+    std::string chip;
+    std::uint64_t sequence = 0;
+    Delivery state = Delivery::waiting;
+    std::uint32_t attempts = 0;
+    pki::Time next_attempt;
+    std::string last_error;
+};
+
+struct AuditEntry {
+    pki::Time time;
+    std::string event; // "granted", "refused", ...
+    std::string chip; // empty where it is not known
+    std::string peer; // address, or "operator"
+    std::string reason; // name of the Reason of a refusal, otherwise empty
+    std::string detail;
+};
+
+// Numbers from `first` to `last`, written with `width` digits behind `prefix`.
+struct SerialRange {
+    std::string prefix;
+    unsigned width = 0;
+    std::uint64_t first = 0, last = 0;
+};
+
+struct AllowedKey {
+    std::string chip; // the EK's digest, which is the chip identifier
+    std::string note;
+};
+
+struct ListedIdentity {
+    std::string chip;
+    pki::DeviceIdentity identity;
+};
+
+class Store {
+public:
+    // Throws Error(storage_failed).
+    explicit Store(const std::filesystem::path& path);
+
+    // All changes belong into a transaction; it is durable when its commit() returns, undone without one.
+    SQLite::Transaction begin() { return SQLite::Transaction(database_, SQLite::TransactionBehavior::IMMEDIATE); }
+
+    // --- chips (store_chips.cpp)
+    std::optional<Chip> chip(const std::string& id);
+    std::vector<Chip> chips();
+    // Whose identity key this is.
+    std::optional<std::string> chip_of_identity_key(BytesView spki);
+    // Refusal(identity_taken | chip_already_known) if identity or identity key belong to another chip.
+    Verdict add_chip(const Chip& chip, BytesView identity_spki);
+    bool set_readmitted(const std::string& id, bool readmitted); // false: no such chip
+    void quarantine(const std::string& id, const std::string& note); // also a chip that was never seen
+    bool release(const std::string& id); // false: it was not quarantined
+    std::optional<std::string> quarantined(const std::string& id); // the note
+
+    // --- what may come, and who it will be (store_lists.cpp)
+    bool allowed(const std::string& chip);
+    bool allow(const AllowedKey& key); // false: it was there already
+    std::vector<AllowedKey> allow_list();
+    // The identity for a new chip: from the operator's list, else the next free one of the ranges.
+    // Refusal(identity_taken | no_identity_left).
+    Result<pki::DeviceIdentity> assign_identity(const std::string& chip);
+    // False: it was there already. Refusal(identity_taken) if chip or identity stand there otherwise.
+    Result<bool> list_identity(const ListedIdentity& listed);
+    void add_range(const SerialRange& range);
+
+    // --- grants and revocation (store_grants.cpp)
+    void add_grant(const GrantEntry& grant);
+    // The grant waits for its Backup, and nothing has revoked it.
+    bool grant_is_open(const std::string& serial);
+    void close_grant(const std::string& serial);
+    // Revokes what was granted to the chip and never got its receipt. Returns the serials.
+    std::vector<std::string> revoke_open_grants(const std::string& chip, pki::Time now);
+    std::vector<pki::Revoked> revoked();
+    std::uint64_t next_crl_number();
+
+    // --- records and their way to the archive (store_records.cpp)
+    void add_record(const RecordEntry& record); // with its outbox entry
+    std::optional<RecordEntry> record(const std::string& chip, std::uint64_t sequence);
+    std::vector<OutboxEntry> outbox(bool with_delivered);
+    std::optional<OutboxEntry> next_delivery(); // the waiting one with the earliest next attempt
+    void delivered(const OutboxEntry& entry, BytesView receipt);
+    void failed(const OutboxEntry& entry, Delivery state, pki::Time next_attempt, const std::string& error);
+
+    // --- the audit log (store.cpp): append-only
+    void audit(const AuditEntry& entry);
+    std::vector<AuditEntry> audit_log();
+
+private:
+    SQLite::Database database_;
+};
+
+std::int64_t seconds(pki::Time time);
+pki::Time from_seconds(std::int64_t seconds);
+
+} // namespace imprint::station

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "provisioning/station/store.h"
+#include "provisioning/station/store_sql.h"
+
+namespace imprint::station {
+
+void Store::add_grant(const GrantEntry& grant)
+{
+    SQLite::Statement insert(
+        database_, "INSERT INTO grants (serial, chip, sequence, time, module_certificate) VALUES (?, ?, ?, ?, ?)");
+    SQLite::bind(insert, grant.serial, grant.chip, static_cast<std::int64_t>(grant.sequence), seconds(grant.time));
+    sql::bind(insert, 5, grant.module_certificate);
+    insert.exec();
+}
+
+bool Store::grant_is_open(const std::string& serial)
+{
+    SQLite::Statement query(database_, "SELECT 1 FROM grants WHERE serial = ? AND state = 'open'");
+    query.bind(1, serial);
+    return query.executeStep();
+}
+
+void Store::close_grant(const std::string& serial)
+{
+    SQLite::Statement update(database_, "UPDATE grants SET state = 'received' WHERE serial = ? AND state = 'open'");
+    update.bind(1, serial);
+    update.exec();
+}
+
+std::vector<std::string> Store::revoke_open_grants(const std::string& chip, pki::Time now)
+{
+    std::vector<std::string> serials;
+    SQLite::Statement query(database_, "SELECT serial FROM grants WHERE chip = ? AND state = 'open'");
+    query.bind(1, chip);
+    while (query.executeStep())
+        serials.push_back(query.getColumn(0).getString());
+    for (const auto& serial : serials) {
+        SQLite::Statement update(database_, "UPDATE grants SET state = 'revoked' WHERE serial = ?");
+        update.bind(1, serial);
+        update.exec();
+        SQLite::Statement insert(database_, "INSERT INTO revoked (serial, time) VALUES (?, ?)");
+        SQLite::bind(insert, serial, seconds(now));
+        insert.exec();
+    }
+    return serials;
+}
+
+std::vector<pki::Revoked> Store::revoked()
+{
+    SQLite::Statement query(database_, "SELECT serial, time FROM revoked ORDER BY time, serial");
+    std::vector<pki::Revoked> all;
+    while (query.executeStep())
+        all.push_back({query.getColumn(0), from_seconds(query.getColumn(1))});
+    return all;
+}
+
+std::uint64_t Store::next_crl_number()
+{
+    SQLite::Statement update(database_, "UPDATE crl_number SET number = number + 1 RETURNING number");
+    update.executeStep();
+    return static_cast<std::uint64_t>(update.getColumn(0).getInt64());
+}
+
+} // namespace imprint::station

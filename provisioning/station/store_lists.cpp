@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "provisioning/station/store.h"
+
+namespace imprint::station {
+
+namespace {
+
+std::string number_text(std::uint64_t number, unsigned width)
+{
+    std::string digits = std::to_string(number);
+    if (digits.size() < width)
+        digits.insert(0, width - digits.size(), '0');
+    return digits;
+}
+
+// Somebody has it, or is to have it.
+bool is_spoken_for(SQLite::Database& database, const pki::DeviceIdentity& identity)
+{
+    SQLite::Statement query(database,
+                            "SELECT 1 FROM chips WHERE identity_kind = ?1 AND identity_value = ?2 UNION ALL "
+                            "SELECT 1 FROM identity_list WHERE identity_kind = ?1 AND identity_value = ?2");
+    SQLite::bind(query, identity.kind, identity.value);
+    return query.executeStep();
+}
+
+std::optional<std::string> holder(SQLite::Database& database, const pki::DeviceIdentity& identity)
+{
+    SQLite::Statement query(database, "SELECT chip FROM chips WHERE identity_kind = ? AND identity_value = ?");
+    SQLite::bind(query, identity.kind, identity.value);
+    if (!query.executeStep())
+        return std::nullopt;
+    return query.getColumn(0).getString();
+}
+
+// The next number of the first range that has any left.
+std::optional<std::string> take_number(SQLite::Database& database)
+{
+    SQLite::Statement query(database,
+                            "SELECT id, prefix, width, next FROM serial_ranges WHERE next <= last ORDER BY id LIMIT 1");
+    if (!query.executeStep())
+        return std::nullopt;
+    SQLite::Statement update(database, "UPDATE serial_ranges SET next = next + 1 WHERE id = ?");
+    update.bind(1, query.getColumn(0).getInt64());
+    update.exec();
+    return query.getColumn(1).getString() +
+        number_text(static_cast<std::uint64_t>(query.getColumn(3).getInt64()), query.getColumn(2).getUInt());
+}
+
+} // namespace
+
+bool Store::allowed(const std::string& chip)
+{
+    SQLite::Statement query(database_, "SELECT 1 FROM allow_list WHERE chip = ?");
+    query.bind(1, chip);
+    return query.executeStep();
+}
+
+bool Store::allow(const AllowedKey& key)
+{
+    SQLite::Statement insert(database_, "INSERT OR IGNORE INTO allow_list (chip, note) VALUES (?, ?)");
+    SQLite::bind(insert, key.chip, key.note);
+    return insert.exec() == 1;
+}
+
+std::vector<AllowedKey> Store::allow_list()
+{
+    SQLite::Statement query(database_, "SELECT chip, note FROM allow_list ORDER BY chip");
+    std::vector<AllowedKey> keys;
+    while (query.executeStep())
+        keys.push_back({query.getColumn(0), query.getColumn(1)});
+    return keys;
+}
+
+Result<pki::DeviceIdentity> Store::assign_identity(const std::string& chip)
+{
+    SQLite::Statement listed(database_, "SELECT identity_kind, identity_value FROM identity_list WHERE chip = ?");
+    listed.bind(1, chip);
+    if (listed.executeStep()) {
+        const pki::DeviceIdentity identity{listed.getColumn(0), listed.getColumn(1)};
+        if (const auto other = holder(database_, identity))
+            return Refusal{Reason::identity_taken, identity.value + " belongs to chip " + *other};
+        return identity;
+    }
+    while (const auto value = take_number(database_)) {
+        pki::DeviceIdentity identity{"serial", *value};
+        if (!is_spoken_for(database_, identity))
+            return identity;
+    }
+    return Refusal{Reason::no_identity_left, "the list has no identity for this chip and the ranges are used up"};
+}
+
+Result<bool> Store::list_identity(const ListedIdentity& listed)
+{
+    SQLite::Statement query(database_,
+                            "SELECT chip, identity_kind, identity_value FROM identity_list "
+                            "WHERE chip = ?1 OR (identity_kind = ?2 AND identity_value = ?3)");
+    SQLite::bind(query, listed.chip, listed.identity.kind, listed.identity.value);
+    while (query.executeStep()) {
+        const pki::DeviceIdentity there{query.getColumn(1), query.getColumn(2)};
+        if (query.getColumn(0).getString() == listed.chip && there == listed.identity)
+            return false;
+        return Refusal{Reason::identity_taken,
+                       "chip " + query.getColumn(0).getString() + " is listed with " + there.value};
+    }
+    if (const auto other = holder(database_, listed.identity); other && *other != listed.chip)
+        return Refusal{Reason::identity_taken, listed.identity.value + " belongs to chip " + *other};
+    if (const auto known = chip(listed.chip); known && known->identity != listed.identity)
+        return Refusal{Reason::identity_taken, "the chip has the identity " + known->identity.value};
+    SQLite::Statement insert(database_,
+                             "INSERT INTO identity_list (chip, identity_kind, identity_value) VALUES (?, ?, ?)");
+    SQLite::bind(insert, listed.chip, listed.identity.kind, listed.identity.value);
+    insert.exec();
+    return true;
+}
+
+void Store::add_range(const SerialRange& range)
+{
+    constexpr std::uint64_t max_number = 999'999'999'999'999'999;
+    const pki::DeviceIdentity longest{"serial", range.prefix + number_text(range.last, range.width)};
+    if (range.first > range.last || range.last > max_number || !pki::check(longest))
+        throw Error(Reason::invalid_argument, "not a range of serial numbers: " + longest.value);
+    SQLite::Statement insert(database_, "INSERT INTO serial_ranges (prefix, width, next, last) VALUES (?, ?, ?, ?)");
+    SQLite::bind(insert, range.prefix, range.width, static_cast<std::int64_t>(range.first),
+                 static_cast<std::int64_t>(range.last));
+    insert.exec();
+}
+
+} // namespace imprint::station
