@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Published numbers of the TCG profiles.
+// Policy digests, compared with the published numbers of the TCG profiles and with trial sessions of a TPM.
 #include "daemon/structures/policy.h"
 
 #include "daemon/structures/name.h"
+#include "daemon/structures/templates.h"
+#include "tests/structures/chip.h"
 
 #include <gtest/gtest.h>
 
@@ -42,6 +44,61 @@ TEST(Policy, EpochPolicyDependsOnIndexAndValue)
     other.back() = 2;
     EXPECT_NE(policy_epoch(name, 3), policy_epoch(name, 5));
     EXPECT_NE(policy_epoch(name, 3), policy_epoch(other, 3));
+}
+
+class PolicyOnTpm : public testing::Test {
+protected:
+    void command_code(ESYS_TR session, TPM2_CC command)
+    {
+        check(Esys_PolicyCommandCode(chip.esys(), session, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, command),
+              "PolicyCommandCode");
+    }
+    void policy_a(ESYS_TR session)
+    {
+        check(Esys_PolicySecret(chip.esys(), ESYS_TR_RH_ENDORSEMENT, session, ESYS_TR_PASSWORD, ESYS_TR_NONE,
+                                ESYS_TR_NONE, nullptr, nullptr, nullptr, 0, nullptr, nullptr),
+              "PolicySecret");
+    }
+    Chip chip;
+};
+
+TEST_F(PolicyOnTpm, CommandCodeIsTheTpms)
+{
+    for (const TPM2_CC command : {TPM2_CC_Import, TPM2_CC_Load, TPM2_CC_Create, TPM2_CC_Unseal})
+        EXPECT_EQ(policy_command_code(command), chip.trial([&](ESYS_TR tr) { command_code(tr, command); }));
+}
+
+TEST_F(PolicyOnTpm, StorageKeysIsTheTpmsAndOfThreeCommands)
+{
+    const std::array<TPM2_CC, 3> commands{TPM2_CC_Import, TPM2_CC_Load, TPM2_CC_Create};
+    const auto branches = storage_key_policy_branches();
+    for (std::size_t i = 0; i < commands.size(); ++i)
+        EXPECT_EQ(branches[i], policy_command_code(commands[i]));
+    EXPECT_EQ(storage_key_policy(), chip.trial([&](ESYS_TR tr) { chip.policy_or(tr, branches); }));
+}
+
+TEST_F(PolicyOnTpm, EpochIsTheTpms)
+{
+    const std::uint64_t odd = chip.define_epoch() + 1;
+    const ESYS_TR index = chip.epoch();
+    TPM2B_OPERAND operand{.size = 8, .buffer = {}};
+    for (unsigned i = 0; i < operand.size; ++i)
+        operand.buffer[i] = static_cast<BYTE>(odd >> (56 - 8 * i));
+    const auto epoch = [&](ESYS_TR tr) {
+        check(Esys_PolicyNV(chip.esys(), index, index, tr, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &operand, 0,
+                            TPM2_EO_EQ),
+              "PolicyNV");
+    };
+    EXPECT_EQ(policy_epoch(name_of(epoch_index(epoch_handle, true)), odd), chip.trial(epoch));
+}
+
+TEST_F(PolicyOnTpm, EndorsementKeysAreTheTpms)
+{
+    for (const TPMI_ALG_HASH alg : {TPM2_ALG_SHA256, TPM2_ALG_SHA384}) {
+        const auto branches = ek_policy_b_branches(alg);
+        EXPECT_EQ(ek_policy_a(alg), chip.trial([&](ESYS_TR tr) { policy_a(tr); }, alg));
+        EXPECT_EQ(ek_policy_b(alg), chip.trial([&](ESYS_TR tr) { chip.policy_or(tr, branches); }, alg));
+    }
 }
 
 } // namespace
