@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dbus/arguments.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace imprint::dbus {
+
+namespace {
+
+constexpr std::size_t longest_text = 1024;
+
+[[noreturn]] void refuse(const std::string& why) { throw Error(Reason::invalid_argument, why); }
+
+void expect(int result, const char* what)
+{
+    if (result < 0)
+        refuse(std::string(what) + ": " + std::strerror(-result));
+}
+
+bool read_truth(sd_bus_message* call, const std::string& option)
+{
+    int value = 0;
+    if (sd_bus_message_read(call, "v", "b", &value) < 0)
+        refuse("the option '" + option + "' takes a boolean");
+    return value != 0;
+}
+
+} // namespace
+
+std::string read_text(sd_bus_message* call)
+{
+    const char* text = nullptr;
+    expect(sd_bus_message_read(call, "s", &text), "no text");
+    if (std::strlen(text) > longest_text)
+        refuse("the text is longer than " + std::to_string(longest_text) + " bytes");
+    return text;
+}
+
+Bytes read_bytes(sd_bus_message* call, std::size_t limit)
+{
+    const void* data = nullptr;
+    std::size_t size = 0;
+    expect(sd_bus_message_read_array(call, 'y', &data, &size), "no array of bytes");
+    if (size == 0 || size > limit)
+        refuse(std::to_string(size) + " bytes were given; there have to be 1 to " + std::to_string(limit));
+    const auto* bytes = static_cast<const std::uint8_t*>(data);
+    return {bytes, bytes + size};
+}
+
+Fd read_descriptor(sd_bus_message* call)
+{
+    int borrowed = -1;
+    expect(sd_bus_message_read(call, "h", &borrowed), "no descriptor");
+    struct stat info { };
+    if (fstat(borrowed, &info) != 0)
+        refuse(std::string("the descriptor cannot be examined: ") + std::strerror(errno));
+    if (!S_ISSOCK(info.st_mode) && isatty(borrowed) == 0)
+        refuse("the descriptor is neither a socket nor a terminal line");
+    Fd own(fcntl(borrowed, F_DUPFD_CLOEXEC, 3));
+    if (!own)
+        throw_errno("cannot keep the descriptor");
+    return own;
+}
+
+PersonalizeOptions read_personalize_options(sd_bus_message* call)
+{
+    PersonalizeOptions options;
+    bool seen = false;
+    expect(sd_bus_message_enter_container(call, 'a', "{sv}"), "no options");
+    int more = 0;
+    while ((more = sd_bus_message_enter_container(call, 'e', "sv")) > 0) {
+        const auto option = read_text(call);
+        if (option != "switch")
+            refuse("there is no option '" + option + "'");
+        if (std::exchange(seen, true))
+            refuse("the option 'switch' is given twice");
+        options.switch_afterwards = read_truth(call, option);
+        expect(sd_bus_message_exit_container(call), "malformed options");
+    }
+    expect(more, "malformed options");
+    expect(sd_bus_message_exit_container(call), "malformed options");
+    return options;
+}
+
+} // namespace imprint::dbus

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who may change the device's state: root always, everybody else if polkit says so. Nothing here waits.
+#pragma once
+
+#include "dbus/handles.h"
+
+#include <functional>
+#include <list>
+
+namespace imprint::dbus {
+
+class Authorization {
+public:
+    explicit Authorization(sd_bus* bus)
+        : bus_(bus)
+    {
+    }
+    Authorization(const Authorization&) = delete;
+    Authorization& operator=(const Authorization&) = delete;
+
+    // Runs `then` in the loop once the sender of `call` is known to be authorized for polkit's `action` (a literal);
+    // otherwise answers the call with NotAuthorized. The subject is the sender's unique name on the bus, which no
+    // other process can take over. The user is asked only if the call allows it. What `then` throws answers the call.
+    // Throws Error(busy) if too many callers wait for polkit.
+    using Then = std::function<void(sd_bus_message* call)>;
+    void check(sd_bus_message* call, const char* action, Then then);
+
+private:
+    struct Question {
+        Authorization* owner;
+        Message call;
+        const char* action;
+        Then then;
+        Slot pending;
+        std::list<Question>::iterator place;
+    };
+    static int on_user(sd_bus_message* reply, void* question, sd_bus_error*) noexcept;
+    static int on_polkit(sd_bus_message* reply, void* question, sd_bus_error*) noexcept;
+    void ask_polkit(Question& question);
+    template <class Body>
+    void settle(Question& question, Body&& body) noexcept;
+
+    sd_bus* bus_;
+    std::list<Question> questions_;
+};
+
+} // namespace imprint::dbus

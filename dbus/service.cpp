@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dbus/service.h"
+
+#include "backup/package/record.h"
+#include "dbus/arguments.h"
+#include "dbus/boundary.h"
+
+#include <cstdlib>
+#include <memory>
+#include <utility>
+
+namespace imprint::dbus {
+
+namespace {
+
+template <auto Method>
+int method(sd_bus_message* call, void* service, sd_bus_error* error) noexcept
+{
+    return guarded(error, [&] { (static_cast<Service*>(service)->*Method)(call); });
+}
+
+template <auto Member>
+int property(sd_bus*, const char*, const char*, const char*, sd_bus_message* reply, void* service,
+             sd_bus_error* error) noexcept
+{
+    return guarded(error, [&] { append(reply, static_cast<Service*>(service)->shown_now().*Member); });
+}
+
+// Everybody may call; who may do it is asked in begin().
+constexpr std::uint64_t open = SD_BUS_VTABLE_UNPRIVILEGED;
+constexpr std::uint64_t changes_told = SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE;
+constexpr std::uint64_t constant = SD_BUS_VTABLE_PROPERTY_CONST;
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wpedantic"
+#pragma GCC diagnostic ignored "-Wold-style-cast"
+const sd_bus_vtable device1[] = {
+    SD_BUS_VTABLE_START(0),
+
+    SD_BUS_PROPERTY("State", "s", property<&Shown::state>, 0, changes_told),
+    SD_BUS_PROPERTY("StateHint", "s", property<&Shown::state_hint>, 0, changes_told),
+    SD_BUS_PROPERTY("Epoch", "t", property<&Shown::epoch>, 0, changes_told),
+    SD_BUS_PROPERTY("ChipId", "s", property<&Shown::chip_id>, 0, changes_told),
+    SD_BUS_PROPERTY("DeviceIdentity", "(ss)", property<&Shown::device_identity>, 0, changes_told),
+    SD_BUS_PROPERTY("ModuleCertificate", "s", property<&Shown::module_certificate>, 0, changes_told),
+    SD_BUS_PROPERTY("IdentityCertificate", "s", property<&Shown::identity_certificate>, 0, changes_told),
+    SD_BUS_PROPERTY("Progress", "(us)", property<&Shown::progress>, 0, changes_told),
+    SD_BUS_PROPERTY("Busy", "b", property<&Shown::busy>, 0, changes_told),
+    SD_BUS_PROPERTY("ReadyToSwitch", "b", property<&Shown::ready_to_switch>, 0, changes_told),
+    SD_BUS_PROPERTY("Sequence", "t", property<&Shown::sequence>, 0, changes_told),
+    SD_BUS_PROPERTY("Keys", "as", property<&Shown::keys>, 0, changes_told),
+    SD_BUS_PROPERTY("TpmVendor", "s", property<&Shown::tpm_vendor>, 0, changes_told),
+    SD_BUS_PROPERTY("TpmFirmware", "s", property<&Shown::tpm_firmware>, 0, changes_told),
+    SD_BUS_PROPERTY("Version", "s", property<&Shown::version>, 0, constant),
+
+    SD_BUS_METHOD_WITH_ARGS("Personalize", SD_BUS_ARGS("s", address, "a{sv}", options), SD_BUS_NO_RESULT,
+                            method<&Service::personalize>, open),
+    SD_BUS_METHOD_WITH_ARGS("PersonalizeWithDescriptor", SD_BUS_ARGS("h", link, "a{sv}", options), SD_BUS_NO_RESULT,
+                            method<&Service::personalize_with_descriptor>, open),
+    SD_BUS_METHOD_WITH_ARGS("EnterOperating", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method<&Service::enter_operating>,
+                            open),
+    SD_BUS_METHOD_WITH_ARGS("EnterPersonalization", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT,
+                            method<&Service::enter_personalization>, open),
+    SD_BUS_METHOD_WITH_ARGS("ExportBackup", SD_BUS_NO_ARGS, SD_BUS_RESULT("ay", record),
+                            method<&Service::export_backup>, open),
+    SD_BUS_METHOD_WITH_ARGS("Recover", SD_BUS_ARGS("s", archive), SD_BUS_NO_RESULT, method<&Service::recover>, open),
+    SD_BUS_METHOD_WITH_ARGS("Restore", SD_BUS_ARGS("ay", record), SD_BUS_NO_RESULT, method<&Service::restore>, open),
+    SD_BUS_METHOD_WITH_ARGS("Cancel", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method<&Service::cancel>, open),
+
+    SD_BUS_VTABLE_END,
+};
+#pragma GCC diagnostic pop
+
+// What a method needs of polkit; units/org.imprint.Device1.policy has the defaults.
+namespace action {
+constexpr auto* personalize = "org.imprint.Device1.personalize";
+constexpr auto* enter_operating = "org.imprint.Device1.enter-operating";
+constexpr auto* enter_personalization = "org.imprint.Device1.enter-personalization";
+constexpr auto* recover = "org.imprint.Device1.recover";
+constexpr auto* restore = "org.imprint.Device1.restore";
+constexpr auto* cancel = "org.imprint.Device1.cancel";
+} // namespace action
+
+std::string or_configured(std::string given, const std::string& configured, const char* setting)
+{
+    if (given.empty() && configured.empty())
+        throw Error(Reason::not_configured, std::string("no address is given, and ") + setting + " is not set");
+    return given.empty() ? configured : given;
+}
+
+void reply_empty(sd_bus_message* call) { check(sd_bus_reply_method_return(call, ""), "answer a call"); }
+
+} // namespace
+
+Service::Service(sd_bus* bus, sd_event* loop, device::Device& device, Settings settings, Journal journal)
+    : bus_(bus)
+    , loop_(loop)
+    , device_(device)
+    , settings_(std::move(settings))
+    , journal_(std::move(journal))
+    , shown_(shown(device_.status(), {}, false))
+    , authorization_(bus)
+    , long_call_(
+          loop, [this] { show(); }, [this](const Refusal& fault) { give_up(fault); })
+{
+    sd_bus_slot* slot = nullptr;
+    check(sd_bus_add_object_vtable(bus_, &slot, object_path, interface_name, device1, this), "offer the interface");
+    vtable_.reset(slot);
+}
+
+Service::~Service() = default;
+
+void Service::start(std::function<void()> ready)
+{
+    // Callers that wait for the name (bus activation) then see the state as it is, and none of them gets Busy.
+    long_call_.start([this](const auto&, const auto&) { device_.refresh(); },
+                     [this, ready = std::move(ready)](const auto& failure) {
+                         show();
+                         tell(Happened::What::looked, {}, failure);
+                         check(sd_bus_request_name(bus_, service_name, 0), "take the name on the bus");
+                         ready();
+                         stop_if_asked();
+                     });
+}
+
+void Service::stop(std::function<void()> stopped)
+{
+    if (!long_call_.running())
+        return stopped();
+    stopped_ = std::move(stopped);
+    long_call_.cancel();
+}
+
+void Service::personalize(sd_bus_message* call)
+{
+    const auto address = or_configured(read_text(call), settings_.station_address, "StationAddress=");
+    const auto options = read_personalize_options(call);
+    begin(call, action::personalize, [this, address, options](const auto& progress, const auto& cancelled) {
+        device_.personalize(address, options.switch_afterwards, progress, cancelled);
+    });
+}
+
+void Service::personalize_with_descriptor(sd_bus_message* call)
+{
+    // Shared, because std::function has to be able to copy it.
+    const auto link = std::make_shared<Fd>(read_descriptor(call));
+    const auto options = read_personalize_options(call);
+    begin(call, action::personalize, [this, link, options](const auto& progress, const auto& cancelled) {
+        device_.personalize(std::move(*link), options.switch_afterwards, progress, cancelled);
+    });
+}
+
+void Service::enter_operating(sd_bus_message* call)
+{
+    begin(call, action::enter_operating,
+          [this](const auto& progress, const auto&) { device_.enter_operating(progress); });
+}
+
+void Service::enter_personalization(sd_bus_message* call)
+{
+    begin(call, action::enter_personalization,
+          [this](const auto& progress, const auto&) { device_.enter_personalization(progress); });
+}
+
+void Service::export_backup(sd_bus_message* call)
+{
+    // A file of at most package::max_record bytes, as public as the archive: no long call, no authorization.
+    const auto record = device_.export_backup();
+    sd_bus_message* raw = nullptr;
+    check(sd_bus_message_new_method_return(call, &raw), "answer a call");
+    const Message reply(raw);
+    check(sd_bus_message_append_array(raw, 'y', record.data(), record.size()), "answer a call");
+    check(sd_bus_send(bus_, raw, nullptr), "answer a call");
+}
+
+void Service::recover(sd_bus_message* call)
+{
+    const auto archive = or_configured(read_text(call), settings_.archive_address, "ArchiveAddress=");
+    begin(call, action::recover, [this, archive](const auto& progress, const auto& cancelled) {
+        device_.recover(archive, progress, cancelled);
+    });
+}
+
+void Service::restore(sd_bus_message* call)
+{
+    auto record = read_bytes(call, package::max_record);
+    begin(call, action::restore, [this, record = std::move(record)](const auto& progress, const auto& cancelled) {
+        device_.restore(record, progress, cancelled);
+    });
+}
+
+void Service::cancel(sd_bus_message* call)
+{
+    // Who began a call may end it.
+    if (long_call_.running() && caller_ == sd_bus_message_get_sender(call)) {
+        long_call_.cancel();
+        return reply_empty(call);
+    }
+    authorization_.check(call, action::cancel, [this](sd_bus_message* authorized) {
+        long_call_.cancel();
+        reply_empty(authorized);
+    });
+}
+
+// Busy is told before anybody is asked for a password, and once more afterwards.
+void Service::begin(sd_bus_message* call, const char* action, LongCall::Work work)
+{
+    if (long_call_.running())
+        throw Error(Reason::busy, "a call runs already");
+    authorization_.check(call, action, [this, work = std::move(work)](sd_bus_message* authorized) mutable {
+        run(authorized, std::move(work));
+    });
+}
+
+void Service::run(sd_bus_message* call, LongCall::Work work)
+{
+    if (stopped_)
+        throw Error(Reason::cancelled, "the service is stopping");
+    // The call goes on when its caller is gone: the message stays ours, and nobody may read the answer.
+    const std::shared_ptr<sd_bus_message> kept(sd_bus_message_ref(call), sd_bus_message_unref);
+    long_call_.start(
+        [this, work = std::move(work)](const auto& progress, const auto& cancelled) {
+            if (device_.status().state == lifecycle::State::tpm_unavailable) {
+                settings_.reconnect();
+                device_.refresh();
+            }
+            work(progress, cancelled);
+        },
+        [this, kept](const auto& failure) { ended(kept.get(), failure); });
+    caller_ = sd_bus_message_get_sender(call);
+    show();
+    tell(Happened::What::call_began, sd_bus_message_get_member(call));
+}
+
+void Service::ended(sd_bus_message* call, const std::optional<Refusal>& failure)
+{
+    const auto before = shown_.state;
+    show();
+    tell(failure ? Happened::What::call_failed : Happened::What::call_ended, sd_bus_message_get_member(call), failure);
+    if (shown_.state != before)
+        tell(Happened::What::state_changed, {});
+    // An answer that cannot be sent has nobody to read it.
+    sd_bus_error error = SD_BUS_ERROR_NULL;
+    if (failure) {
+        set_error(&error, *failure);
+        sd_bus_reply_method_error(call, &error);
+    } else {
+        sd_bus_reply_method_return(call, "");
+    }
+    sd_bus_error_free(&error);
+    stop_if_asked();
+}
+
+void Service::stop_if_asked()
+{
+    if (const auto stopped = std::exchange(stopped_, nullptr))
+        stopped();
+}
+
+void Service::give_up(const Refusal& fault) const
+{
+    tell(Happened::What::faulty, {}, fault);
+    sd_event_exit(loop_, EXIT_FAILURE);
+}
+
+// Takes what the device and the call say now as the properties' values, and tells the bus what changed.
+void Service::show()
+{
+    auto before = std::exchange(shown_, shown(device_.status(), long_call_.progress(), long_call_.running()));
+    const auto names = changes(before, shown_);
+    if (names.empty())
+        return;
+    std::vector<char*> pointers;
+    for (const auto& name : names)
+        pointers.push_back(const_cast<char*>(name.c_str()));
+    pointers.push_back(nullptr);
+    check(sd_bus_emit_properties_changed_strv(bus_, object_path, interface_name, pointers.data()),
+          "tell that properties changed");
+}
+
+void Service::tell(Happened::What what, const std::string& call, std::optional<Refusal> failure) const
+{
+    journal_({what, call, shown_, std::move(failure)});
+}
+
+} // namespace imprint::dbus
