@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// The caller's end of org.imprint.Device1. Everything here throws Failure.
+#pragma once
+
+#include "dbus/handles.h"
+#include "dbus/imprintctl/failure.h"
+
+#include <nlohmann/json.hpp>
+
+#include <functional>
+
+namespace imprint::ctl {
+
+class Client {
+public:
+    using Arguments = std::function<int(sd_bus_message*)>; // appends them; returns what libsystemd returned
+    using Progress = std::function<void(unsigned percent, const std::string& step)>;
+
+    Client();
+
+    // All properties, by their names on the bus.
+    nlohmann::ordered_json properties();
+    // Calls a method and waits as long as it takes. SIGINT and SIGTERM call Cancel; a second one ends the waiting.
+    dbus::Message call(const char* method, const Arguments& arguments = {}, const Progress& progress = {});
+
+private:
+    dbus::Message new_call(const char* interface, const char* method);
+    static int on_answer(sd_bus_message* answer, void* self, sd_bus_error*) noexcept;
+    static int on_change(sd_bus_message* signal, void* self, sd_bus_error*) noexcept;
+    static int on_signal(sd_event_source*, const signalfd_siginfo*, void* self) noexcept;
+
+    dbus::Event loop_;
+    dbus::Bus bus_;
+    dbus::Slot changes_;
+    Progress progress_;
+    dbus::Message answer_;
+    unsigned interrupts_ = 0;
+};
+
+} // namespace imprint::ctl

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+// imprintctl: the command line over org.imprint.Device1.
+#include "backup/package/record.h"
+#include "daemon/base/file.h"
+#include "dbus/imprintctl/client.h"
+#include "dbus/imprintctl/output.h"
+
+#include <CLI/CLI.hpp>
+
+#include <csignal>
+#include <fcntl.h>
+#include <iostream>
+#include <unistd.h>
+
+namespace imprint::ctl {
+
+namespace {
+
+// What the command line says. A member is filled by the command that has it.
+struct Options {
+    Style style;
+    std::string address; // personalize, recover; empty: as configured
+    bool no_switch = false;
+    std::string file = "-"; // export-backup, restore
+};
+
+class Commands {
+public:
+    explicit Commands(const Options& options)
+        : options_(options)
+        , output_(options.style)
+    {
+    }
+
+    void status() { output_.status(client_.properties()); }
+
+    void personalize()
+    {
+        change("Personalize", [this](sd_bus_message* call) {
+            return sd_bus_message_append(call, "sa{sv}", options_.address.c_str(), 1, "switch", "b",
+                                         options_.no_switch ? 0 : 1);
+        });
+    }
+
+    void enter_operating() { change("EnterOperating", {}); }
+    void enter_personalization() { change("EnterPersonalization", {}); }
+
+    void export_backup()
+    {
+        const bool to_stdout = options_.file == "-";
+        if (to_stdout && isatty(STDOUT_FILENO) != 0)
+            throw Error(Reason::invalid_argument, "the record is binary: give a FILE, or send stdout elsewhere");
+        const auto answer = client_.call("ExportBackup");
+        const void* data = nullptr;
+        std::size_t size = 0;
+        if (const int result = sd_bus_message_read_array(answer.get(), 'y', &data, &size); result < 0)
+            throw bus_failure(result);
+        const BytesView record(static_cast<const std::uint8_t*>(data), size);
+        if (!to_stdout)
+            return write_file(options_.file, record, 0644);
+        std::cout.write(static_cast<const char*>(data), static_cast<std::streamsize>(size)).flush();
+        if (!std::cout)
+            throw Error(Reason::storage_failed, "cannot write to stdout");
+    }
+
+    void recover()
+    {
+        change("Recover",
+               [this](sd_bus_message* call) { return sd_bus_message_append(call, "s", options_.address.c_str()); });
+    }
+
+    void restore()
+    {
+        const auto record = read_record();
+        change("Restore", [&](sd_bus_message* call) {
+            return sd_bus_message_append_array(call, 'y', record.data(), record.size());
+        });
+    }
+
+    void cancel() { client_.call("Cancel"); }
+
+    void end_progress() { output_.end_progress(); }
+
+private:
+    void change(const char* method, const Client::Arguments& arguments)
+    {
+        Client::Progress progress;
+        if (output_.wants_progress())
+            progress = [this](unsigned percent, const std::string& step) { output_.progress(percent, step); };
+        client_.call(method, arguments, progress);
+        output_.end_progress();
+        output_.done(client_.properties());
+    }
+
+    Bytes read_record() const
+    {
+        if (options_.file != "-") {
+            auto content = read_file(options_.file, package::max_record);
+            if (!content)
+                throw Error(Reason::invalid_argument, options_.file + " does not exist");
+            return std::move(*content);
+        }
+        Bytes content(package::max_record + 1);
+        std::cin.read(reinterpret_cast<char*>(content.data()), static_cast<std::streamsize>(content.size()));
+        content.resize(static_cast<std::size_t>(std::cin.gcount()));
+        if (content.empty() || content.size() > package::max_record)
+            throw Error(Reason::invalid_argument, "stdin does not hold a record");
+        return content;
+    }
+
+    const Options& options_;
+    Output output_;
+    Client client_;
+};
+
+using Command = void (Commands::*)();
+
+// Declares the commands; the chosen one ends up in `chosen`.
+void declare(CLI::App& app, Options& options, Command& chosen)
+{
+    app.require_subcommand(1);
+    app.fallthrough();
+    app.set_version_flag("--version", "imprintctl " IMPRINT_VERSION);
+    app.add_flag("--json", options.style.json, "Write one JSON document to stdout");
+    app.add_flag("-q,--quiet", options.style.quiet, "Say nothing but errors");
+    const auto add = [&](const char* name, const char* help, Command command) {
+        return app.add_subcommand(name, help)->callback([&chosen, command] { chosen = command; });
+    };
+    add("status", "Show the device's state", &Commands::status);
+    auto* personalize =
+        add("personalize", "Personalize the device and switch it to the operating state", &Commands::personalize);
+    personalize->add_option("ADDRESS", options.address, "Station: host:port or unix:/path (default: as configured)");
+    personalize->add_flag("--no-switch", options.no_switch, "Stop before the switch");
+    add("enter-operating", "Switch a personalized device to the operating state", &Commands::enter_operating);
+    add("enter-personalization", "Switch back: the module key dies", &Commands::enter_personalization);
+    add("export-backup", "Write the newest record to a file or stdout", &Commands::export_backup)
+        ->add_option("FILE", options.file, "File, or - for stdout (default)");
+    add("recover", "Get keys and state back from the archive", &Commands::recover)
+        ->add_option("ARCHIVE", options.address, "Archive: http://host:port (default: as configured)");
+    add("restore", "Get keys and state back from a record", &Commands::restore)
+        ->add_option("FILE", options.file, "File, or - for stdin")
+        ->required();
+    add("cancel", "End the running call", &Commands::cancel);
+}
+
+int report(const Options& options, const Failure& failure)
+{
+    Output(options.style).failure(failure);
+    return static_cast<int>(failure.exit);
+}
+
+int run(const Options& options, Command command)
+{
+    std::optional<Commands> commands;
+    try {
+        (commands.emplace(options).*command)();
+        return static_cast<int>(Exit::done);
+    } catch (const Failure& failure) {
+        if (commands)
+            commands->end_progress();
+        return report(options, failure);
+    } catch (const Error& error) {
+        return report(options, failure_of(error.refusal()));
+    } catch (const std::exception& error) {
+        return report(options, failure_of(Refusal{Reason::internal, error.what()}));
+    }
+}
+
+} // namespace
+
+} // namespace imprint::ctl
+
+int main(int argc, char** argv)
+{
+    using namespace imprint::ctl;
+    // Taken by the event loop; until then they wait.
+    sigset_t handled;
+    sigemptyset(&handled);
+    sigaddset(&handled, SIGINT);
+    sigaddset(&handled, SIGTERM);
+    sigprocmask(SIG_BLOCK, &handled, nullptr);
+
+    CLI::App app("Controls imprintd over the system bus. See imprintctl(1).", "imprintctl");
+    Options options;
+    Command command = nullptr;
+    declare(app, options, command);
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        return app.exit(error) == 0 ? 0 : static_cast<int>(Exit::usage);
+    }
+    return run(options, command);
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dbus/imprintctl/output.h"
+
+#include <algorithm>
+#include <array>
+#include <iomanip>
+#include <iostream>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+namespace imprint::ctl {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::size_t bar_width = 30;
+
+std::size_t terminal_width()
+{
+    winsize size{};
+    constexpr std::size_t usual = 80;
+    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : usual;
+}
+
+std::string joined(const Json& texts, const char* separator)
+{
+    std::string out;
+    for (const auto& text : texts)
+        if (!text.get<std::string>().empty())
+            out += (out.empty() ? "" : separator) + text.get<std::string>();
+    return out;
+}
+
+std::string present(const Json& pem) { return pem.get<std::string>().empty() ? "" : "present"; }
+
+// Label and value of every line; a line without a value is left out.
+std::vector<std::pair<const char*, std::string>> lines(const Json& p)
+{
+    const bool counting = p["Epoch"] != 0;
+    return {
+        {"State", p["State"]},
+        {"What next", p["StateHint"]},
+        {"Running call",
+         p["Busy"] ? std::to_string(p["Progress"][0].get<unsigned>()) + "% " + p["Progress"][1].get<std::string>()
+                   : ""},
+        {"Device identity", joined(p["DeviceIdentity"], " ")},
+        {"Chip", p["ChipId"]},
+        {"Epoch", counting ? std::to_string(p["Epoch"].get<std::uint64_t>()) : ""},
+        {"Newest record", p["Sequence"] != 0 ? std::to_string(p["Sequence"].get<std::uint64_t>()) : ""},
+        {"Ready to switch", p["ReadyToSwitch"] ? "yes" : ""},
+        {"Keys", joined(p["Keys"], ", ")},
+        {"Module certificate", present(p["ModuleCertificate"])},
+        {"Identity certificate", present(p["IdentityCertificate"])},
+        {"TPM", joined(Json{p["TpmVendor"], p["TpmFirmware"]}, ", firmware ")},
+        {"Version", p["Version"]},
+    };
+}
+
+} // namespace
+
+Output::Output(Style style)
+    : style_(style)
+    , terminal_(isatty(STDERR_FILENO) != 0)
+{
+}
+
+void Output::progress(unsigned percent, const std::string& step)
+{
+    const auto shown = std::min(percent, 100U);
+    if (!terminal_) {
+        std::cerr << std::setw(3) << shown << "% " << step << std::endl;
+        return;
+    }
+    const auto filled = bar_width * shown / 100;
+    const auto room = std::max<std::size_t>(terminal_width(), bar_width + 10) - bar_width - 9;
+    std::cerr << "\r[" << std::string(filled, '#') << std::string(bar_width - filled, ' ') << "] " << std::setw(3)
+              << shown << "% " << step.substr(0, room) << "\033[K" << std::flush;
+    bar_shown_ = true;
+}
+
+void Output::end_progress()
+{
+    if (std::exchange(bar_shown_, false))
+        std::cerr << "\r\033[K" << std::flush;
+}
+
+void Output::status(const Json& properties) const
+{
+    if (style_.json) {
+        std::cout << properties.dump(2) << std::endl;
+        return;
+    }
+    for (const auto& [label, value] : lines(properties))
+        if (!value.empty())
+            std::cout << std::left << std::setw(21) << label << value << "\n";
+    std::cout << std::flush;
+}
+
+void Output::done(const Json& properties) const
+{
+    if (style_.json)
+        return status(properties);
+    if (style_.quiet)
+        return;
+    std::cout << "The device is in the state " << properties["State"].get<std::string>();
+    const auto identity = joined(properties["DeviceIdentity"], " ");
+    std::cout << (identity.empty() ? "" : ", its identity is " + identity) << "." << std::endl;
+}
+
+void Output::failure(const Failure& failure) const
+{
+    if (style_.json) {
+        const Json error{
+            {"error",
+             {{"reason", failure.reason}, {"what", failure.what}, {"why", failure.why}, {"advice", failure.advice}}}};
+        std::cout << error.dump(2) << std::endl;
+        return;
+    }
+    std::cerr << "imprintctl: " << failure.what << " (" << failure.reason << ")\n";
+    if (!failure.why.empty())
+        std::cerr << "  Why:        " << failure.why << "\n";
+    std::cerr << "  What to do: " << failure.advice << std::endl;
+}
+
+} // namespace imprint::ctl
