@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/support/daemon_process.h"
+
+#include <algorithm>
+#include <array>
+#include <csignal>
+#include <poll.h>
+#include <stdexcept>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+namespace imprint::test {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+const std::filesystem::path& bus_directory(const std::filesystem::path& directory)
+{
+    std::filesystem::create_directory(directory / "state");
+    // Tests call as other users as well.
+    std::filesystem::permissions(directory, std::filesystem::perms(0755));
+    return directory;
+}
+
+} // namespace
+
+NotifySocket::NotifySocket(const std::filesystem::path& path)
+    : fd_(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0))
+{
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    if (path.native().size() >= sizeof address.sun_path)
+        throw std::runtime_error("too long for a socket: " + path.native());
+    std::ranges::copy(path.native(), address.sun_path);
+    if (bind(fd_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+        throw_errno("cannot bind " + path.native());
+}
+
+std::string NotifySocket::wait_for(const std::string& line, std::chrono::seconds limit) const
+{
+    const auto deadline = Clock::now() + limit;
+    std::array<char, 4096> buffer{};
+    for (;;) {
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
+        pollfd waiting{fd_.get(), POLLIN, 0};
+        if (left.count() <= 0 || poll(&waiting, 1, static_cast<int>(left.count())) == 0)
+            throw std::runtime_error("no " + line + " in time");
+        const ssize_t n = recv(fd_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+        const std::string message(buffer.data(), n > 0 ? static_cast<std::size_t>(n) : 0);
+        if (("\n" + message + "\n").find("\n" + line + "\n") != std::string::npos)
+            return message;
+    }
+}
+
+DaemonProcess::DaemonProcess(Settings settings)
+    : settings_(std::move(settings))
+    , tpm_(settings_.tpm, SoftwareTpm::Access::socket, settings_.chip)
+    , bus_(bus_directory(directory_.path()))
+    , notifications_(directory_.path() / "notify")
+{
+    write_configuration();
+}
+
+void DaemonProcess::write_configuration() const
+{
+    std::string text = "[Device]\nStateDirectory=" + state_directory().string() + "\n";
+    if (!settings_.trust_bundle.empty())
+        text += "TrustBundle=" + settings_.trust_bundle.string() + "\n";
+    text += "[TPM]\nTCTI=" + (settings_.tcti.empty() ? tpm_.tools_tcti() : settings_.tcti) + "\n";
+    write_file(configuration(), as_bytes(text + settings_.configuration));
+}
+
+void DaemonProcess::start()
+{
+    launch();
+    // A daemon that fails at once would otherwise cost the whole patience of wait_for().
+    try {
+        notifications_.wait_for("READY=1");
+    } catch (const std::runtime_error&) {
+        throw std::runtime_error("imprintd does not start: " + log());
+    }
+}
+
+void DaemonProcess::launch(const Arguments& arguments)
+{
+    auto environment = bus_.environment();
+    environment.emplace_back("NOTIFY_SOCKET", (directory_.path() / "notify").string());
+    Arguments all{IMPRINT_TEST_IMPRINTD, "--config", configuration().string()};
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    process_ = std::make_unique<Process>(all, environment, directory_.path() / "log");
+}
+
+int DaemonProcess::stop()
+{
+    process_->signal(SIGTERM);
+    return process_->wait();
+}
+
+void DaemonProcess::kill()
+{
+    process_->signal(SIGKILL);
+    process_->wait();
+}
+
+void DaemonProcess::wipe_disk() const
+{
+    for (const auto& entry : std::filesystem::directory_iterator(state_directory()))
+        std::filesystem::remove_all(entry);
+}
+
+std::string DaemonProcess::log() const
+{
+    constexpr std::size_t limit = 1 << 20;
+    return to_string(read_file(directory_.path() / "log", limit).value_or(Bytes{}));
+}
+
+Finished DaemonProcess::run(const Arguments& arguments, const std::string& input) const
+{
+    return test::run(arguments, input, bus_.environment());
+}
+
+Finished DaemonProcess::imprintctl(Arguments arguments, const std::string& input) const
+{
+    arguments.insert(arguments.begin(), IMPRINT_TEST_IMPRINTCTL);
+    return run(arguments, input);
+}
+
+Finished DaemonProcess::call(const Arguments& method_signature_values) const
+{
+    Arguments arguments{"busctl",
+                        "--system",
+                        "--timeout=60",
+                        "call",
+                        "org.imprint.Device1",
+                        "/org/imprint/Device1",
+                        "org.imprint.Device1"};
+    arguments.insert(arguments.end(), method_signature_values.begin(), method_signature_values.end());
+    return run(arguments);
+}
+
+std::string DaemonProcess::property(const std::string& name) const
+{
+    auto finished = run({"busctl", "--system", "get-property", "org.imprint.Device1", "/org/imprint/Device1",
+                         "org.imprint.Device1", name});
+    while (finished.out.ends_with('\n'))
+        finished.out.pop_back();
+    return finished.out;
+}
+
+} // namespace imprint::test

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// A whole device for tests: TPM, disk, bus, and the real imprintd with a configuration of the test's.
+#pragma once
+
+#include "tests/support/private_bus.h"
+#include "tests/support/software_tpm.h"
+
+#include <memory>
+
+namespace imprint::test {
+
+// The receiving end of sd_notify.
+class NotifySocket {
+public:
+    explicit NotifySocket(const std::filesystem::path& path);
+    // The first message from now on with the line `line` ("READY=1"). Throws std::runtime_error after `limit`.
+    std::string wait_for(const std::string& line, std::chrono::seconds limit = std::chrono::seconds(30)) const;
+
+private:
+    Fd fd_;
+};
+
+class DaemonProcess {
+public:
+    struct Settings {
+        SoftwareTpm::Kind tpm = SoftwareTpm::Kind::manufactured;
+        unsigned chip = 0;
+        std::filesystem::path trust_bundle; // TrustBundle=
+        std::string tcti; // TCTI=; empty: the socket of the TPM
+        std::string configuration; // further lines, "[Timeouts]\nMessageSec=2\n"
+    };
+    // Starts the TPM and the bus; start() starts imprintd.
+    explicit DaemonProcess(Settings settings);
+
+    void start(); // returns after READY=1
+    // Without waiting: for daemons that are meant to fail. Further arguments follow --config.
+    void launch(const Arguments& arguments = {});
+    int stop(); // SIGTERM; the exit code
+    void kill(); // SIGKILL, as if the power failed
+
+    SoftwareTpm& tpm() { return tpm_; }
+    PrivateBus& bus() { return bus_; }
+    Process& process() { return *process_; }
+    const NotifySocket& notifications() const { return notifications_; }
+    std::filesystem::path state_directory() const { return directory_.path() / "state"; }
+    std::filesystem::path configuration() const { return directory_.path() / "imprintd.conf"; }
+    void wipe_disk() const; // everything in the state directory
+    std::string log() const; // what imprintd wrote to stderr, all its runs
+
+    // A program with this bus as its system bus.
+    Finished run(const Arguments& arguments, const std::string& input = {}) const;
+    Finished imprintctl(Arguments arguments, const std::string& input = {}) const;
+    // `busctl --system call` of one of Device1's methods, without its own timeout: "Personalize", "sa{sv}", "...", "0".
+    Finished call(const Arguments& method_signature_values) const;
+    // The property as busctl prints it, "s \"blank\"".
+    std::string property(const std::string& name) const;
+
+private:
+    void write_configuration() const;
+
+    Settings settings_;
+    TemporaryDirectory directory_;
+    SoftwareTpm tpm_;
+    PrivateBus bus_;
+    NotifySocket notifications_;
+    std::unique_ptr<Process> process_;
+};
+
+} // namespace imprint::test
