@@ -52,7 +52,8 @@ inline BytesView view(const ASN1_STRING* string)
 
 inline Bio reader(BytesView bytes)
 {
-    Bio bio(BIO_new_mem_buf(bytes.data(), static_cast<int>(bytes.size())));
+    Bio bio(
+        BIO_new_mem_buf(bytes.empty() ? "" : static_cast<const void*>(bytes.data()), static_cast<int>(bytes.size())));
     require(bio != nullptr, "cannot read from memory");
     return bio;
 }
