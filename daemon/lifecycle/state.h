@@ -33,6 +33,8 @@ struct Files {
     Bytes storage_key_name;
     std::vector<std::uint64_t> receipts; // odd epochs whose personalization is complete (receipt and all)
     bool recovered = false; // data keys were imported from a record after TPM2_Clear
+    bool preparing = false; // a preparation of the TPM has begun, and its end is not noted
+    std::uint64_t moving_past = 0; // an odd epoch that the device is leaving without having operated in it; 0: none
 };
 
 // `chip_identifier`: of the TPM's chosen EK; empty if it was not read because the storage key's Name already matches.

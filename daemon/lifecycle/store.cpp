@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/lifecycle/store.h"
+
+#include "daemon/base/file.h"
+#include "daemon/structures/name.h"
+
+#include <charconv>
+#include <ranges>
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+
+namespace imprint::lifecycle {
+
+namespace {
+
+constexpr std::size_t digest_size = 32; // at the head of each file
+constexpr std::string_view chip_file = "chip.pb";
+constexpr std::string_view recovered_file = "recovered.pb";
+constexpr std::string_view prefix = "personalization-";
+constexpr std::string_view suffix = ".pb";
+
+Bytes serialize(const google::protobuf::MessageLite& message)
+{
+    std::string text;
+    {
+        google::protobuf::io::StringOutputStream stream(&text);
+        google::protobuf::io::CodedOutputStream coded(&stream);
+        coded.SetSerializationDeterministic(true);
+        if (!message.SerializeToCodedStream(&coded))
+            throw Error(Reason::internal, "a file could not be serialized");
+    }
+    return to_bytes(text);
+}
+
+// The lite runtime keeps unknown fields and writes them back, so re-encoding does not show them.
+template <class... Parts>
+bool none_unknown(const Parts&... parts)
+{
+    return (parts.unknown_fields().empty() && ...);
+}
+
+bool known(const Chip& chip)
+{
+    return none_unknown(chip) &&
+        std::ranges::all_of(chip.endorsement_keys(), [](const auto& key) { return none_unknown(key); });
+}
+
+bool known(const Personalization& file)
+{
+    return none_unknown(file, file.module_key()) &&
+        std::ranges::all_of(file.keys(), [](const auto& key) { return none_unknown(key); });
+}
+
+bool sound(const Chip& chip)
+{
+    return chip.endorsement_keys_size() > 0 && chip.storage_key_name().empty() == chip.identity_key_name().empty() &&
+        (chip.preparing() || !chip.storage_key_name().empty());
+}
+
+bool sound(const Personalization& file)
+{
+    return file.sequence() % 2 == 1 && !file.record().empty() && !file.identity_certificate().empty();
+}
+
+Bytes digest(BytesView message) { return structures::digest(TPM2_ALG_SHA256, message); }
+
+// A file is the SHA-256 of a message and that message.
+template <class Message>
+bool parse(Message& message, BytesView file)
+{
+    if (file.size() < digest_size)
+        return false;
+    const BytesView body = file.subspan(digest_size);
+    return equal(digest(body), file.first(digest_size)) &&
+        message.ParseFromArray(body.data(), static_cast<int>(body.size())) && known(message) &&
+        equal(serialize(message), body);
+}
+
+// Nothing if the file does not exist. Throws Error(storage_failed) for one that is damaged.
+template <class Message>
+std::optional<Message> read(const std::filesystem::path& path)
+{
+    const auto bytes = read_file(path, max_file);
+    if (!bytes)
+        return std::nullopt;
+    Message message;
+    if (!parse(message, *bytes))
+        throw Error(Reason::storage_failed, path.string() + " is damaged");
+    if (message.version() != file_version)
+        throw Error(Reason::storage_failed,
+                    path.string() + " has version " + std::to_string(message.version()) + ", which is not known here");
+    if (!structures::is_chip_identifier(message.chip_identifier()) || !sound(message))
+        throw Error(Reason::storage_failed, path.string() + " contradicts itself");
+    return message;
+}
+
+template <class Message>
+void write(const std::filesystem::path& path, Message& message)
+{
+    message.set_version(file_version);
+    const Bytes body = serialize(message);
+    Bytes bytes = digest(body);
+    bytes.insert(bytes.end(), body.begin(), body.end());
+    if (bytes.size() > max_file)
+        throw Error(Reason::storage_failed, path.string() + " would be too large");
+    write_file(path, bytes);
+}
+
+std::string file_of(std::uint64_t sequence) { return std::string(prefix) + std::to_string(sequence) + ".pb"; }
+
+// The sequence in the name of a personalization's file.
+std::optional<std::uint64_t> sequence_of(const std::string& file)
+{
+    if (!file.starts_with(prefix) || !file.ends_with(suffix))
+        return std::nullopt;
+    std::uint64_t sequence = 0;
+    std::from_chars(file.data() + prefix.size(), file.data() + file.size(), sequence);
+    return file == file_of(sequence) ? std::optional(sequence) : std::nullopt;
+}
+
+std::vector<std::uint64_t> sequences(const std::filesystem::path& directory)
+{
+    std::vector<std::uint64_t> found;
+    std::error_code error;
+    std::filesystem::directory_iterator entries(directory, error);
+    if (error == std::errc::no_such_file_or_directory)
+        return found;
+    for (; !error && entries != std::filesystem::directory_iterator(); entries.increment(error))
+        if (const auto sequence = sequence_of(entries->path().filename().string()))
+            found.push_back(*sequence);
+    if (error)
+        throw Error(Reason::storage_failed, "cannot read " + directory.string() + ": " + error.message());
+    return found;
+}
+
+// Notes what is wrong with one file instead of giving up on the others.
+template <class F>
+void attempt(Content& content, F read_one)
+{
+    try {
+        read_one();
+    } catch (const Error& error) {
+        content.damaged.emplace_back(error.what());
+    }
+}
+
+void require_owner(const Content& content, const Personalization& file, const std::filesystem::path& path)
+{
+    if (content.chip && content.chip->chip_identifier() != file.chip_identifier())
+        throw Error(Reason::storage_failed, path.string() + " belongs to another chip than chip.pb");
+}
+
+} // namespace
+
+const Personalization* Content::complete(std::uint64_t sequence) const
+{
+    const auto found = personalizations.find(sequence);
+    return found != personalizations.end() && found->second.receipt() ? &found->second : nullptr;
+}
+
+const Personalization* Content::newest() const
+{
+    for (const auto& [sequence, file] : std::views::reverse(personalizations))
+        if (file.receipt())
+            return &file;
+    return recovered ? &*recovered : nullptr;
+}
+
+Files summary(const Content& content)
+{
+    Files files;
+    if (content.chip) {
+        files.any = true;
+        files.chip_identifier = content.chip->chip_identifier();
+        files.storage_key_name = to_bytes(content.chip->storage_key_name());
+        files.preparing = content.chip->preparing();
+        files.moving_past = content.chip->moving_past();
+    } else if (const auto* file = content.newest()) {
+        files.any = true;
+        files.chip_identifier = file->chip_identifier();
+    }
+    for (const auto& [sequence, file] : content.personalizations)
+        if (file.receipt())
+            files.receipts.push_back(sequence);
+    files.recovered = content.recovered.has_value();
+    return files;
+}
+
+Store::Store(std::filesystem::path directory)
+    : directory_(std::move(directory))
+{
+}
+
+Content Store::load() const
+{
+    Content content;
+    attempt(content, [&] { content.chip = read<Chip>(directory_ / chip_file); });
+    for (const std::uint64_t sequence : sequences(directory_))
+        attempt(content, [&] {
+            const auto path = directory_ / file_of(sequence);
+            auto file = read<Personalization>(path);
+            if (!file)
+                return;
+            require_owner(content, *file, path);
+            if (file->sequence() != sequence)
+                throw Error(Reason::storage_failed, path.string() + " is the file of another epoch");
+            content.personalizations.emplace(sequence, *std::move(file));
+        });
+    attempt(content, [&] {
+        auto file = read<Personalization>(directory_ / recovered_file);
+        if (file)
+            require_owner(content, *file, directory_ / recovered_file);
+        content.recovered = std::move(file);
+    });
+    return content;
+}
+
+void Store::save(Chip chip) const { write(directory_ / chip_file, chip); }
+
+void Store::save(Personalization personalization) const
+{
+    write(directory_ / file_of(personalization.sequence()), personalization);
+}
+
+void Store::save_recovered(Personalization personalization) const
+{
+    write(directory_ / recovered_file, personalization);
+}
+
+void Store::remove_recovered() const { remove_file(directory_ / recovered_file); }
+
+void Store::remove_dead(std::uint64_t sequence) const
+{
+    for (const std::uint64_t found : sequences(directory_))
+        if (found < sequence)
+            remove_file(directory_ / file_of(found));
+    remove_recovered();
+}
+
+} // namespace imprint::lifecycle

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/base/file.h"
+#include "daemon/lifecycle/store.h"
+#include "daemon/structures/name.h"
+#include "tests/support/process.h"
+
+#include <gtest/gtest.h>
+
+namespace imprint::lifecycle {
+namespace {
+
+const std::string chip_identifier(64, 'a');
+
+Chip chip()
+{
+    Chip chip;
+    chip.set_chip_identifier(chip_identifier);
+    chip.add_endorsement_keys()->set_area("area");
+    chip.set_storage_key_name("storage");
+    chip.set_identity_key_name("identity");
+    return chip;
+}
+
+Personalization personalization(std::uint64_t sequence, bool receipt = true)
+{
+    Personalization file;
+    file.set_chip_identifier(chip_identifier);
+    file.set_sequence(sequence);
+    file.set_identity_certificate("certificate");
+    file.mutable_module_key()->set_object("object");
+    file.add_keys()->set_label("key");
+    file.set_record("record " + std::to_string(sequence));
+    file.set_receipt(receipt);
+    return file;
+}
+
+class Directory : public testing::Test {
+protected:
+    Bytes bytes(const std::string& file) const { return read_file(directory / file, max_file).value(); }
+    std::size_t count() const
+    {
+        return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator(directory.path()), {}));
+    }
+    test::TemporaryDirectory directory;
+    Store store{directory.path()};
+};
+
+TEST_F(Directory, EmptyOrMissingHoldsNothing)
+{
+    for (const auto& path : {directory.path(), directory / "none"}) {
+        const auto content = Store(path).load();
+        EXPECT_FALSE(content.chip);
+        EXPECT_TRUE(content.personalizations.empty());
+        EXPECT_TRUE(content.damaged.empty());
+        EXPECT_FALSE(summary(content).any);
+    }
+}
+
+TEST_F(Directory, WhatIsSavedIsLoaded)
+{
+    store.save(chip());
+    store.save(personalization(7));
+    store.save(personalization(9, false));
+    store.save_recovered(personalization(5));
+    const auto content = store.load();
+    EXPECT_EQ(content.damaged, std::vector<std::string>());
+    EXPECT_EQ(content.chip->storage_key_name(), "storage");
+    EXPECT_EQ(content.personalizations.size(), 2U);
+    EXPECT_EQ(content.complete(7)->record(), "record 7");
+    EXPECT_EQ(content.complete(9), nullptr) << "without its receipt it is not complete";
+    EXPECT_EQ(content.newest()->sequence(), 7U);
+    const auto files = summary(content);
+    EXPECT_EQ(files.receipts, std::vector<std::uint64_t>{7});
+    EXPECT_TRUE(files.recovered);
+    EXPECT_EQ(files.storage_key_name, to_bytes("storage"));
+}
+
+TEST_F(Directory, AllButThePresentEpochGoesWithTheSwitch)
+{
+    store.save(chip());
+    for (const std::uint64_t sequence : {3, 5, 7, 9})
+        store.save(personalization(sequence));
+    store.save_recovered(personalization(1));
+    write_file(directory / "personalization-5.pb", as_bytes("damaged"));
+    store.remove_dead(7);
+    EXPECT_EQ(count(), 3U);
+    const auto content = store.load();
+    EXPECT_TRUE(content.complete(7) && content.complete(9) && !content.recovered && content.damaged.empty());
+}
+
+TEST_F(Directory, LosingTheChipFileAloneStillTellsWhoseFilesTheyAre)
+{
+    store.save(personalization(7));
+    const auto files = summary(store.load());
+    EXPECT_TRUE(files.any);
+    EXPECT_EQ(files.chip_identifier, chip_identifier);
+}
+
+// A message with the digest that its file needs.
+Bytes file_with(const std::string& message)
+{
+    Bytes file = structures::digest(TPM2_ALG_SHA256, as_bytes(message));
+    file.insert(file.end(), message.begin(), message.end());
+    return file;
+}
+
+TEST_F(Directory, Attack16_EveryChangedByteAndEveryCutIsSeen)
+{
+    store.save(chip());
+    store.save(personalization(7));
+    for (const std::string file : {"chip.pb", "personalization-7.pb"}) {
+        const Bytes good = bytes(file);
+        for (std::size_t i = 0; i < good.size(); ++i) {
+            write_file(directory / file, BytesView(good).first(i));
+            EXPECT_EQ(store.load().damaged.size(), 1U) << file << " cut to " << i;
+            Bytes flipped = good;
+            flipped[i] ^= 1;
+            write_file(directory / file, flipped);
+            EXPECT_EQ(store.load().damaged.size(), 1U) << file << " flipped at " << i;
+        }
+        write_file(directory / file, good);
+    }
+    EXPECT_TRUE(store.load().damaged.empty());
+}
+
+TEST_F(Directory, Attack17_OnlyTheCanonicalFormIsRead)
+{
+    auto file = chip();
+    file.set_version(file_version);
+    const std::string good = file.SerializeAsString();
+    write_file(directory / "chip.pb", file_with(good));
+    EXPECT_TRUE(store.load().chip);
+    for (const auto& extra : {std::string("\xf8\x01\x01"), std::string("\x08\x01"), std::string(1, '\0')}) {
+        write_file(directory / "chip.pb", file_with(good + extra));
+        EXPECT_EQ(store.load().damaged.size(), 1U) << hex(as_bytes(extra));
+    }
+}
+
+TEST_F(Directory, DamageIsNamedAndTheRestIsStillRead)
+{
+    store.save(chip());
+    store.save(personalization(7));
+    write_file(directory / "personalization-9.pb", bytes("personalization-7.pb"));
+    write_file(directory / "recovered.pb", as_bytes("x"));
+    const auto content = store.load();
+    ASSERT_EQ(content.damaged.size(), 2U);
+    EXPECT_NE(content.damaged[0].find("personalization-9.pb"), std::string::npos);
+    EXPECT_NE(content.damaged[1].find("recovered.pb"), std::string::npos);
+    EXPECT_TRUE(content.complete(7));
+    EXPECT_FALSE(content.complete(9)) << "another epoch's file under its name";
+    EXPECT_EQ(bytes("recovered.pb"), to_bytes("x")) << "never silently replaced";
+}
+
+TEST_F(Directory, AnotherChipsOrVersionsFileIsNotTaken)
+{
+    store.save(chip());
+    auto foreign = personalization(7);
+    foreign.set_chip_identifier(std::string(64, 'b'));
+    store.save(foreign);
+    EXPECT_EQ(store.load().damaged.size(), 1U);
+
+    auto later = personalization(7);
+    later.set_version(2);
+    write_file(directory / "personalization-7.pb", file_with(later.SerializeAsString()));
+    ASSERT_EQ(store.load().damaged.size(), 1U);
+    EXPECT_NE(store.load().damaged[0].find("version 2"), std::string::npos);
+}
+
+TEST_F(Directory, OtherFilesAreNobodysBusiness)
+{
+    for (const std::string file : {"personalization-07.pb", "personalization-.pb", "personalization-7.pb.new", "notes"})
+        write_file(directory / file, as_bytes("x"));
+    const auto content = store.load();
+    EXPECT_TRUE(content.personalizations.empty() && content.damaged.empty());
+}
+
+TEST_F(Directory, TooLargeIsDamaged)
+{
+    write_file(directory / "chip.pb", Bytes(max_file + 1));
+    EXPECT_EQ(store.load().damaged.size(), 1U);
+}
+
+TEST_F(Directory, Attack34_AFailedWriteLeavesTheOldFile)
+{
+    store.save(chip());
+    std::filesystem::create_directory(directory / "chip.pb.new");
+    auto changed = chip();
+    changed.set_storage_key_name("other");
+    EXPECT_THROW(store.save(changed), Error);
+    EXPECT_EQ(store.load().chip->storage_key_name(), "storage");
+}
+
+} // namespace
+} // namespace imprint::lifecycle
