@@ -58,7 +58,7 @@ public:
     void restore(BytesView record, const Progress& progress, const tls::Cancel& cancel);
 
 private:
-    struct Impl;
+    class Impl;
     std::unique_ptr<Impl> impl_;
 };
 

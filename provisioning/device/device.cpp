@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "provisioning/device/device.h"
+
+#include "provisioning/device/impl.h"
+
+namespace imprint::device {
+
+Device::Impl::Impl(tpm::Worker& worker, Settings settings)
+    : worker_(worker)
+    , settings_(std::move(settings))
+    , store_(settings_.state_directory)
+{
+}
+
+void Device::Impl::refresh()
+{
+    known_ = look(worker_, store_, settings_, known_);
+    publish();
+}
+
+void Device::Impl::look_again() noexcept
+{
+    try {
+        // Whatever went wrong may have left the connection to the TPM half way through something.
+        worker_.forget();
+        refresh();
+    } catch (...) {
+        // The first failure is the one to report.
+        return;
+    }
+}
+
+void Device::Impl::reload()
+{
+    device::reload(known_, store_);
+    publish();
+}
+
+void Device::Impl::publish()
+{
+    Status status = status_of(known_);
+    const auto* newest = known_.files.newest();
+    Bytes record = newest != nullptr ? to_bytes(newest->record()) : Bytes();
+    const std::lock_guard lock(mutex_);
+    status_ = std::move(status);
+    record_ = std::move(record);
+}
+
+Status Device::Impl::status() const
+{
+    const std::lock_guard lock(mutex_);
+    return status_;
+}
+
+Bytes Device::Impl::record() const
+{
+    const std::lock_guard lock(mutex_);
+    if (record_.empty())
+        throw Error(Reason::wrong_state, "this device has no record yet");
+    return record_;
+}
+
+void Device::Impl::require(std::initializer_list<State> allowed, const std::string& what) const
+{
+    const State state = known_.state;
+    if (std::ranges::count(allowed, state) > 0)
+        return;
+    const std::string detail = what + " is not possible in the state " + std::string(name(state)) + ": " +
+        std::string(hint(state)) + (known_.detail.empty() ? "" : " (" + known_.detail + ")");
+    switch (state) {
+    case State::tpm_unavailable:
+        throw Error(Reason::tpm_unavailable, detail);
+    case State::tpm_replaced:
+        throw Error(Reason::tpm_replaced, detail);
+    case State::anchor_mismatch:
+        throw Error(Reason::anchor_mismatch, detail);
+    case State::epoch_foreign:
+        throw Error(Reason::epoch_index_invalid, detail);
+    default:
+        throw Error(Reason::wrong_state, detail);
+    }
+}
+
+void Device::Impl::require_intact_files() const
+{
+    if (!known_.files.damaged.empty())
+        throw Error(Reason::storage_failed, known_.files.damaged.front());
+}
+
+Progress checked(const Progress& progress, const tls::Cancel* cancel)
+{
+    return [&progress, cancel, highest = 0U](unsigned percent, const std::string& step) mutable {
+        if (cancel != nullptr && cancel->cancelled())
+            throw Error(Reason::cancelled, "cancelled before " + step);
+        highest = std::max(highest, percent);
+        if (progress)
+            progress(highest, step);
+    };
+}
+
+Device::Device(tpm::Worker& worker, Settings settings)
+    : impl_(std::make_unique<Impl>(worker, std::move(settings)))
+{
+}
+
+Device::~Device() = default;
+
+void Device::refresh() { impl_->refresh(); }
+
+Status Device::status() const { return impl_->status(); }
+
+void Device::personalize(Link station, bool switch_afterwards, const Progress& progress, const tls::Cancel& cancel)
+{
+    impl_->guard(
+        [&] { impl_->personalize(std::move(station), switch_afterwards, checked(progress, &cancel), cancel); });
+}
+
+void Device::enter_operating(const Progress& progress)
+{
+    impl_->guard([&] { impl_->enter_operating(checked(progress, nullptr)); });
+}
+
+void Device::enter_personalization(const Progress& progress)
+{
+    impl_->guard([&] { impl_->enter_personalization(checked(progress, nullptr)); });
+}
+
+Bytes Device::export_backup() const { return impl_->record(); }
+
+void Device::recover(const std::string& archive, const Progress& progress, const tls::Cancel& cancel)
+{
+    impl_->guard([&] { impl_->recover(archive, checked(progress, &cancel), cancel); });
+}
+
+void Device::restore(BytesView record, const Progress& progress, const tls::Cancel& cancel)
+{
+    impl_->guard([&] { impl_->restore(record, checked(progress, &cancel), cancel); });
+}
+
+} // namespace imprint::device

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// The inside of Device. One long call at a time works on `known_`; the properties are copies of their own.
+#pragma once
+
+#include "backup/recovery/restore.h"
+#include "provisioning/device/conversation.h"
+#include "provisioning/device/knowledge.h"
+
+#include <initializer_list>
+#include <mutex>
+
+namespace imprint::device {
+
+class Device::Impl {
+public:
+    Impl(tpm::Worker& worker, Settings settings);
+
+    void refresh();
+    Status status() const;
+    Bytes record() const;
+
+    // Runs a long call; if that fails, looks at TPM and files anew, so that the properties say what is left.
+    template <class F>
+    void guard(F call)
+    {
+        try {
+            call();
+        } catch (...) {
+            look_again();
+            throw;
+        }
+    }
+
+    // personalize.cpp
+    void personalize(Link station, bool switch_afterwards, const Progress& progress, const tls::Cancel& cancel);
+
+    // lifecycle.cpp
+    void enter_operating(const Progress& progress);
+    void enter_personalization(const Progress& progress);
+
+    // recover.cpp
+    void recover(const std::string& archive, const Progress& progress, const tls::Cancel& cancel);
+    void restore(BytesView record, const Progress& progress, const tls::Cancel& cancel);
+
+private:
+    using State = lifecycle::State;
+
+    void look_again() noexcept;
+    void reload(); // files only
+    void publish();
+    void require(std::initializer_list<State> allowed, const std::string& what) const;
+    void require_intact_files() const;
+
+    // lifecycle.cpp
+    // Makes the TPM ready where it is not; the endorsement key with this index names a chip that has no file yet.
+    void ensure_prepared(const pki::Trust& trust, std::size_t chosen);
+    void increment_to(std::uint64_t epoch);
+    void move_past(std::uint64_t odd_epoch);
+    void switch_to_operating();
+
+    // personalize.cpp
+    enum class Outcome { complete, sequence_burnt };
+    Outcome attempt(Link station, const pki::Trust& trust, const Progress& progress, const tls::Cancel& cancel);
+    Outcome resume(Conversation& conversation, const lifecycle::Personalization& pending, const pki::Trust& trust);
+    Outcome converse(Conversation& conversation, const pki::Trust& trust, const Progress& progress);
+
+    // recover.cpp
+    void require_recoverable(const std::string& what) const;
+    recovery::Wanted wanted() const;
+    void use(const package::Record& record, const pki::Trust& trust, const Progress& progress);
+    void use_whole(const package::Record& record, const pki::Trust& trust, const Progress& progress);
+    void use_data_keys(const package::Record& record, const pki::Trust& trust, const Progress& progress);
+    std::size_t key_of(const std::string& chip_identifier) const;
+
+    tpm::Worker& worker_;
+    const Settings settings_;
+    const lifecycle::Store store_;
+    Knowledge known_;
+    mutable std::mutex mutex_; // guards the two below
+    Status status_;
+    Bytes record_;
+};
+
+// Progress as a caller wants it: never falling, and the place where a cancelled call ends.
+Progress checked(const Progress& progress, const tls::Cancel* cancel);
+
+} // namespace imprint::device

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "provisioning/device/knowledge.h"
+
+namespace imprint::device {
+
+namespace {
+
+constexpr std::size_t max_bundle = 1024 * 1024;
+
+void add_detail(Knowledge& known, const std::string& sentence)
+{
+    known.detail += (known.detail.empty() ? "" : "; ") + sentence;
+}
+
+// The files' storage key stands in the TPM: no need to read the endorsement keys, which is slow.
+bool vouched_for(const Knowledge& known)
+{
+    return known.files.chip && !known.tpm.storage_key_name.empty() &&
+        as_text(known.tpm.storage_key_name) == known.files.chip->storage_key_name();
+}
+
+// The identifier that the files know, if one of this TPM's keys has it; otherwise that of the preferred key.
+std::string identifier(const Knowledge& known)
+{
+    const auto files = lifecycle::summary(known.files);
+    if (vouched_for(known))
+        return files.chip_identifier;
+    for (const auto& key : known.endorsement_keys)
+        if (key.chip_identifier == files.chip_identifier)
+            return key.chip_identifier;
+    return known.endorsement_keys.empty() ? std::string() : known.endorsement_keys.front().chip_identifier;
+}
+
+void look_at_tpm(Knowledge& known, tpm::SecurityModule& module)
+{
+    if (known.files.chip && !known.files.chip->storage_key_name().empty())
+        module.pin_storage_key(to_bytes(known.files.chip->storage_key_name()));
+    known.tpm = module.look();
+    if (known.capabilities.vendor.empty())
+        known.capabilities = module.capabilities();
+    if (!vouched_for(known))
+        known.endorsement_keys = module.endorsement_keys();
+}
+
+void judge_anew(Knowledge& known)
+{
+    known.state = lifecycle::judge(known.tpm, lifecycle::summary(known.files), known.chip_identifier, known.anchor);
+}
+
+void fill(Status& status, const lifecycle::Personalization& file)
+{
+    status.identity_kind = file.identity_kind();
+    status.identity_value = file.identity_value();
+    status.identity_certificate = to_bytes(file.identity_certificate());
+    for (const auto& key : file.keys())
+        status.keys.push_back(key.label());
+}
+
+} // namespace
+
+const lifecycle::Personalization* Knowledge::current() const
+{
+    return counting() ? files.complete(epoch() | 1) : nullptr;
+}
+
+const lifecycle::Personalization* Knowledge::shown() const
+{
+    const auto* file = current();
+    if (file == nullptr && files.recovered)
+        return &*files.recovered;
+    return file != nullptr ? file : files.newest();
+}
+
+Knowledge look(tpm::Worker& worker, const lifecycle::Store& store, const Settings& settings, const Knowledge& before)
+{
+    Knowledge known;
+    known.capabilities = before.capabilities;
+    known.files = store.load();
+    for (const auto& sentence : known.files.damaged)
+        add_detail(known, sentence);
+    try {
+        known.anchor = pki::anchor_digest(read_trust(settings));
+    } catch (const Error& error) {
+        add_detail(known, error.what());
+    }
+    try {
+        worker.call([&](tpm::SecurityModule& module) { look_at_tpm(known, module); });
+        known.chip_identifier = identifier(known);
+        judge_anew(known);
+    } catch (const Error& error) {
+        known.state = lifecycle::State::tpm_unavailable;
+        known.chip_identifier = lifecycle::summary(known.files).chip_identifier;
+        add_detail(known, error.what());
+    }
+    return known;
+}
+
+void reload(Knowledge& known, const lifecycle::Store& store)
+{
+    known.files = store.load();
+    judge_anew(known);
+}
+
+Status status_of(const Knowledge& known)
+{
+    Status status;
+    status.state = known.state;
+    status.epoch = known.epoch();
+    status.chip_identifier = known.chip_identifier;
+    if (const auto* current = known.current())
+        status.module_certificate = to_bytes(current->module_key().certificate());
+    if (const auto* shown = known.shown())
+        fill(status, *shown);
+    if (const auto* newest = known.files.newest())
+        status.sequence = newest->sequence();
+    status.ready_to_switch =
+        known.state == lifecycle::State::personalization && known.current() != nullptr && known.epoch() % 2 == 0;
+    status.tpm_vendor = known.capabilities.vendor;
+    status.tpm_firmware = known.capabilities.firmware;
+    status.detail = known.detail;
+    return status;
+}
+
+pki::Trust read_trust(const Settings& settings)
+{
+    const auto pem = read_file(settings.trust_bundle, max_bundle);
+    if (!pem)
+        throw Error(Reason::not_configured, "there is no trust bundle at " + settings.trust_bundle.string());
+    return pki::trust_from_pem(*pem);
+}
+
+} // namespace imprint::device

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the device knows of itself since the last look at its TPM, its files and its trust bundle.
+#pragma once
+
+#include "daemon/lifecycle/store.h"
+#include "provisioning/device/device.h"
+
+namespace imprint::device {
+
+struct Knowledge {
+    tpm::Observation tpm;
+    tpm::Capabilities capabilities;
+    std::vector<tpm::EndorsementKey> endorsement_keys; // only where the files do not vouch for the chip
+    lifecycle::Content files;
+    std::string chip_identifier;
+    Bytes anchor; // of the trust bundle; empty if that cannot be read
+    lifecycle::State state = lifecycle::State::tpm_unavailable;
+    std::string detail; // why the TPM, a file or the bundle is of no use
+
+    std::uint64_t epoch() const { return tpm.epoch; }
+    bool counting() const { return tpm.epoch_status == tpm::Observation::Epoch::counting; }
+    // The complete personalization of the present odd or the coming epoch, or nullptr.
+    const lifecycle::Personalization* current() const;
+    // What is known of identity and keys: of the current personalization, else what is left of earlier ones.
+    const lifecycle::Personalization* shown() const;
+};
+
+// Looks at everything; capabilities are taken over from `before` if they were asked already. A TPM or bundle that is
+// not to be had shows in `state` and `detail`. Throws Error(storage_failed) if the state directory cannot be read.
+Knowledge look(tpm::Worker& worker, const lifecycle::Store& store, const Settings& settings, const Knowledge& before);
+// Reads the files again and judges anew by what was last seen of the TPM.
+void reload(Knowledge& known, const lifecycle::Store& store);
+
+Status status_of(const Knowledge& known);
+
+// The read-only bundle. Throws Error(not_configured).
+pki::Trust read_trust(const Settings& settings);
+
+} // namespace imprint::device

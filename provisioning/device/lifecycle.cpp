@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+// The device's ways through its lifecycle: preparation, and the increments of the epoch counter that are its switches.
+#include "provisioning/device/chip.h"
+#include "provisioning/device/impl.h"
+
+namespace imprint::device {
+
+void Device::Impl::ensure_prepared(const pki::Trust& trust, std::size_t chosen)
+{
+    auto chip = known_.files.chip;
+    if (chip && !chip->preparing() && known_.counting() && !known_.tpm.storage_key_name.empty())
+        return;
+    if (!chip && known_.endorsement_keys.empty())
+        throw Error(Reason::capability_missing, "this TPM has no endorsement key to know it by");
+    if (!chip)
+        chip = begin_chip(known_.endorsement_keys, chosen);
+    // Where there is no counter yet, its first increments are not switches: the note tells so after a crash.
+    chip->set_preparing(chip->preparing() || !known_.counting());
+    if (chip->preparing())
+        store_.save(*chip);
+    const Bytes anchor = pki::anchor_digest(trust);
+    worker_.call([&](tpm::SecurityModule& module) {
+        module.prepare(anchor);
+        chip = finish_chip(*chip, module);
+        known_.tpm = module.look();
+    });
+    store_.save(*chip);
+    known_.endorsement_keys.clear();
+    known_.chip_identifier = chip->chip_identifier();
+    reload();
+}
+
+// One increment, after which the counter has to stand at `epoch`: nobody else may have moved it.
+void Device::Impl::increment_to(std::uint64_t epoch)
+{
+    const auto value = worker_.call([](tpm::SecurityModule& module) {
+        module.increment_epoch();
+        return module.read_epoch();
+    });
+    known_.tpm.epoch = value;
+    if (value != epoch)
+        throw Error(Reason::epoch_mismatch,
+                    "the epoch counter stands at " + std::to_string(value) + ", not " + std::to_string(epoch));
+}
+
+// The odd value in between is no operating state. The note tells so if a crash leaves the device there.
+void Device::Impl::move_past(std::uint64_t odd_epoch)
+{
+    auto chip = known_.files.chip.value();
+    chip.set_moving_past(odd_epoch);
+    store_.save(chip);
+    while (known_.epoch() <= odd_epoch)
+        increment_to(known_.epoch() + 1);
+    chip.clear_moving_past();
+    store_.save(chip);
+    reload();
+}
+
+void Device::Impl::switch_to_operating()
+{
+    const std::uint64_t odd_epoch = known_.epoch() + 1;
+    increment_to(odd_epoch);
+    try {
+        store_.remove_dead(odd_epoch);
+    } catch (const Error& error) {
+        // The switch is made, and dead files do no harm: they go at the next one.
+        known_.detail = error.what();
+    }
+    reload();
+}
+
+void Device::Impl::enter_operating(const Progress& progress)
+{
+    require({State::personalization}, "EnterOperating");
+    require_intact_files();
+    if (known_.epoch() % 2 != 0 || known_.current() == nullptr)
+        throw Error(Reason::wrong_state, "there is no complete personalization to switch to: Personalize first");
+    progress(0, "reading the epoch");
+    const auto epoch = worker_.call([](tpm::SecurityModule& module) { return module.read_epoch(); });
+    if (epoch != known_.epoch())
+        throw Error(Reason::epoch_mismatch, "the epoch counter was moved by somebody else");
+    progress(50, "switching to the operating state");
+    switch_to_operating();
+    progress(100, "operating");
+}
+
+void Device::Impl::enter_personalization(const Progress& progress)
+{
+    require({State::operating, State::disk_lost, State::disk_rolled_back, State::tpm_cleared, State::epoch_deleted},
+            "EnterPersonalization");
+    if (known_.state == State::tpm_cleared || known_.state == State::epoch_deleted) {
+        progress(0, "preparing the TPM");
+        require_intact_files();
+        if (known_.state == State::tpm_cleared)
+            store_.remove_recovered();
+        ensure_prepared(read_trust(settings_), 0);
+    } else {
+        progress(0, "switching to the personalization state");
+        const auto epoch = worker_.call([](tpm::SecurityModule& module) { return module.read_epoch(); });
+        if (epoch != known_.epoch())
+            throw Error(Reason::epoch_mismatch, "the epoch counter was moved by somebody else");
+        increment_to(epoch + 1);
+        reload();
+    }
+    progress(100, "in the personalization state");
+}
+
+} // namespace imprint::device

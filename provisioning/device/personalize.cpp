@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "provisioning/device/impl.h"
+#include "provisioning/device/receipt.h"
+#include "provisioning/device/session.h"
+
+namespace imprint::device {
+
+namespace {
+
+constexpr int max_attempts = 3; // each but the first has cost two increments of the epoch counter
+
+pki::Time now() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
+
+// A DeviceSession, kept by the thread that waits for the network and worked on by that of the TPM.
+class RemoteSession {
+public:
+    RemoteSession(tpm::Worker& worker, const lifecycle::Store& store, Situation situation, const Progress& progress)
+        : worker_(worker)
+    {
+        worker_.call([&](tpm::SecurityModule& module) {
+            session_ = std::make_unique<DeviceSession>(module, store, std::move(situation), progress);
+        });
+    }
+    ~RemoteSession()
+    {
+        try {
+            worker_.call([this](tpm::SecurityModule&) { session_.reset(); });
+        } catch (...) {
+            // The TPM cannot even be opened: there is nothing left in it to flush.
+            session_.reset();
+        }
+    }
+    RemoteSession(const RemoteSession&) = delete;
+    RemoteSession& operator=(const RemoteSession&) = delete;
+
+    Bytes hello()
+    {
+        return worker_.call([this](tpm::SecurityModule&) { return session_->hello(); });
+    }
+    Result<Bytes> take(BytesView message)
+    {
+        return worker_.call([&](tpm::SecurityModule&) { return session_->take(message); });
+    }
+    bool refused_by_station() const { return session_->refused_by_station(); }
+
+private:
+    tpm::Worker& worker_;
+    std::unique_ptr<DeviceSession> session_;
+};
+
+// Takes the answer; what goes wrong on this side is told to the station before it is thrown.
+Result<Bytes> take(RemoteSession& session, Conversation& conversation, BytesView answer)
+{
+    try {
+        auto next = session.take(answer);
+        if (!next && !session.refused_by_station())
+            conversation.refuse(next.refusal());
+        return next;
+    } catch (const Error& error) {
+        conversation.refuse({error.reason(), "the device failed"});
+        throw;
+    }
+}
+
+} // namespace
+
+void Device::Impl::personalize(Link station, bool switch_afterwards, const Progress& progress,
+                               const tls::Cancel& cancel)
+{
+    require({State::blank, State::personalization, State::recovered}, "Personalize");
+    require_intact_files();
+    const auto trust = read_trust(settings_);
+    progress(0, "preparing the TPM");
+    if (known_.epoch() % 2 != 0 && known_.state == State::personalization)
+        move_past(known_.epoch());
+    ensure_prepared(trust, 0);
+
+    const bool again = std::holds_alternative<std::string>(station);
+    for (int attempts = 1; known_.current() == nullptr; ++attempts) {
+        Link link = again ? Link(std::get<std::string>(station)) : std::move(station);
+        if (attempt(std::move(link), trust, progress, cancel) == Outcome::complete)
+            break;
+        move_past(known_.epoch() + 1);
+        if (!again || attempts == max_attempts)
+            throw Error(Reason::sequence_taken,
+                        "the device has moved on to epoch " + std::to_string(known_.epoch()) + ": connect it again");
+    }
+    if (!switch_afterwards) {
+        progress(100, "personalized");
+        return;
+    }
+    progress(95, "switching to the operating state");
+    switch_to_operating();
+    progress(100, "operating");
+}
+
+Device::Impl::Outcome Device::Impl::attempt(Link station, const pki::Trust& trust, const Progress& progress,
+                                            const tls::Cancel& cancel)
+{
+    progress(10, "connecting to the station");
+    Conversation conversation(std::move(station), trust, settings_, cancel);
+    const auto pending = known_.files.personalizations.find(known_.epoch() + 1);
+    const Outcome outcome = pending == known_.files.personalizations.end()
+        ? converse(conversation, trust, progress)
+        : resume(conversation, pending->second, trust);
+    if (outcome == Outcome::complete)
+        reload();
+    conversation.close();
+    return outcome;
+}
+
+Device::Impl::Outcome Device::Impl::resume(Conversation& conversation, const lifecycle::Personalization& pending,
+                                           const pki::Trust& trust)
+{
+    const auto answer = protocol::parse(conversation.exchange(resume_message(pending)));
+    if (answer && answer->has_refused()) {
+        const Refusal refusal = protocol::refusal_of(answer->refused());
+        for (const Reason reason : {Reason::unknown_chip, Reason::record_not_found, Reason::sequence_taken})
+            if (refusal.reason == reason)
+                return Outcome::sequence_burnt;
+        throw Error(refusal);
+    }
+    if (answer && answer->has_receipt()) {
+        const auto completed = complete(pending, answer->receipt(), trust, std::nullopt);
+        if (completed) {
+            store_.save(*completed);
+            return Outcome::complete;
+        }
+        conversation.refuse(completed.refusal());
+        throw Error(completed.refusal());
+    }
+    const Refusal refusal =
+        answer ? Refusal{Reason::unexpected_message, "the station sent a message out of order"} : answer.refusal();
+    conversation.refuse(refusal);
+    throw Error(refusal);
+}
+
+Device::Impl::Outcome Device::Impl::converse(Conversation& conversation, const pki::Trust& trust,
+                                             const Progress& progress)
+{
+    const auto* shown = known_.shown();
+    Situation situation{known_.files.chip.value(),
+                        known_.capabilities,
+                        shown != nullptr ? to_bytes(shown->identity_certificate()) : Bytes(),
+                        known_.epoch(),
+                        trust,
+                        now(),
+                        conversation.channel_binding(),
+                        conversation.station_name()};
+    RemoteSession session(worker_, store_, std::move(situation), progress);
+    Bytes message = session.hello();
+    while (!message.empty()) {
+        auto next = take(session, conversation, conversation.exchange(message));
+        if (!next && session.refused_by_station() && next.refusal().reason == Reason::sequence_taken)
+            return Outcome::sequence_burnt;
+        message = std::move(next).or_throw();
+    }
+    return Outcome::complete;
+}
+
+} // namespace imprint::device
