@@ -35,39 +35,35 @@ void check_role(const std::filesystem::path& path, const pki::Certificates& chai
         throw Error(verified.refusal().reason, path.string() + ": " + verified.refusal().detail);
 }
 
-pki::Key read_key(const std::filesystem::path& path, const pki::Certificate& certificate,
-                  const std::optional<Secret>& passphrase)
-{
-    auto key = pki::load_key(path.string(), passphrase);
-    if (pki::spki(key.get()) != certificate.spki())
-        throw Error(Reason::not_configured, path.string() + " is not the key of the certificate beside it");
-    return key;
-}
-
 struct Pair {
     pki::Certificates chain;
     pki::Key key;
 };
 
-Pair load_pair(const std::filesystem::path& stem, const std::optional<Secret>& passphrase, const pki::Trust& trust,
-               pki::Role role, pki::Time now)
+Pair load_pair(const CredentialSources& sources, const std::string& name, const std::string& uri,
+               const pki::Trust& trust, pki::Role role, pki::Time now)
 {
-    const std::filesystem::path pem = stem.string() + ".pem";
+    const std::filesystem::path pem = sources.directory / (name + ".pem");
     auto chain = read_chain(pem);
     check_role(pem, chain, trust, role, now);
-    auto key = read_key(stem.string() + ".key", chain.front(), passphrase);
+    const std::string key_uri = uri.empty() ? (sources.directory / (name + ".key")).string() : uri;
+    auto key = pki::load_key(key_uri, sources.passphrase);
+    if (pki::spki(key.get()) != chain.front().spki())
+        throw Error(Reason::not_configured, key_uri + " is not the key of " + pem.string());
     return {std::move(chain), std::move(key)};
 }
 
 } // namespace
 
-Credentials load_credentials(const std::filesystem::path& directory, const std::optional<Secret>& passphrase,
-                             pki::Time now)
+Credentials load_credentials(const CredentialSources& sources, pki::Time now)
 {
-    auto trust = std::make_shared<const pki::Trust>(pki::trust_from_pem(read_pem(directory / "trust.pem")));
-    Pair signing = load_pair(directory / "signing", passphrase, *trust, pki::Role::station_signing, now);
-    Pair identity = load_pair(directory / "identity-ca", passphrase, *trust, pki::Role::identity_ca, now);
-    Pair tls = load_pair(directory / "tls", passphrase, *trust, pki::Role::station_tls, now);
+    auto trust = std::make_shared<const pki::Trust>(pki::trust_from_pem(read_pem(sources.directory / "trust.pem")));
+    const auto load = [&](const std::string& name, const std::string& uri, pki::Role role) {
+        return load_pair(sources, name, uri, *trust, role, now);
+    };
+    Pair signing = load("signing", sources.signing_key, pki::Role::station_signing);
+    Pair identity = load("identity-ca", sources.identity_ca_key, pki::Role::identity_ca);
+    Pair tls = load("tls", sources.tls_key, pki::Role::station_tls);
     return {std::move(signing.chain), std::move(signing.key), std::move(identity.chain), std::move(identity.key),
             std::move(tls.chain),     std::move(tls.key),     std::move(trust)};
 }

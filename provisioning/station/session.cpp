@@ -202,6 +202,12 @@ Answer StationSession::refuse(const Refusal& to_peer, const Refusal& to_audit, p
     return out;
 }
 
+Answer StationSession::reject(const Refusal& why, pki::Time now)
+{
+    step_ = Step::over;
+    return refuse(why, why, now);
+}
+
 std::optional<AuditEntry> StationSession::abandon(const Refusal& why, pki::Time now)
 {
     const Step step = std::exchange(step_, Step::over);

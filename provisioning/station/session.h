@@ -30,6 +30,9 @@ public:
     // refusal: nothing that was refused can be taken up again.
     Answer receive(BytesView message, pki::Time now);
 
+    // A message that was not even read: its length is refused.
+    Answer reject(const Refusal& why, pki::Time now);
+
     // The connection ended or timed out in the middle; what goes into the audit log. Nothing if the conversation was
     // over or had not begun.
     std::optional<AuditEntry> abandon(const Refusal& why, pki::Time now);

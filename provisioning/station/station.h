@@ -21,11 +21,17 @@ struct Credentials {
     std::shared_ptr<const pki::Trust> trust; // trust.pem, as the devices have it
 };
 
-// The files that imprint-authority made for this station: signing, identity-ca and tls (.pem, .key) and trust.pem.
+// Where the credentials come from: the files that imprint-authority made for this station (signing, identity-ca and
+// tls, each .pem and .key, and trust.pem), and OSSL_STORE URIs for keys that are elsewhere.
+struct CredentialSources {
+    std::filesystem::path directory;
+    std::string signing_key, identity_ca_key, tls_key; // empty: the file in the directory
+    std::optional<Secret> passphrase; // of all keys
+};
+
 // Every chain is checked for its role, every key against its certificate. Throws Error(not_configured | the chain's
 // reasons).
-Credentials load_credentials(const std::filesystem::path& directory, const std::optional<Secret>& passphrase,
-                             pki::Time now);
+Credentials load_credentials(const CredentialSources& sources, pki::Time now);
 
 // The TPM vendors' CAs: a PEM file, or every .pem and .crt of a directory.
 pki::Certificates load_vendor_cas(const std::filesystem::path& path);

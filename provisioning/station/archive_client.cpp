@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "provisioning/station/archive_client.h"
+
+#include "backup/package/record.h"
+#include "provisioning/server/log.h"
+#include "provisioning/server/tls.h"
+
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ssl/context.hpp>
+#include <boost/asio/ssl/stream.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/core/tcp_stream.hpp>
+#include <boost/beast/http.hpp>
+
+namespace imprint::station {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = boost::beast::http;
+using TlsStream = asio::ssl::stream<beast::tcp_stream>;
+using Body = http::vector_body<std::uint8_t>;
+
+namespace {
+
+constexpr std::size_t max_answer = 64 * 1024;
+constexpr std::size_t max_detail = 200;
+
+struct Location {
+    std::string host, port;
+};
+
+Location parse_url(const std::string& url)
+{
+    constexpr std::string_view scheme = "https://";
+    const Error bad(Reason::invalid_argument, "not the address of an archive (https://host:port): " + url);
+    if (!url.starts_with(scheme))
+        throw bad;
+    std::string rest = url.substr(scheme.size());
+    if (rest.ends_with('/'))
+        rest.pop_back();
+    const auto colon = rest.rfind(':');
+    if (rest.find('/') != std::string::npos || colon == std::string::npos || colon == 0 || colon + 1 == rest.size())
+        throw bad;
+    Location location{rest.substr(0, colon), rest.substr(colon + 1)};
+    if (location.host.front() == '[' && location.host.back() == ']')
+        location.host = location.host.substr(1, location.host.size() - 2);
+    return location;
+}
+
+pki::Time now() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
+
+// The receipt has to be for these very bytes.
+Handover check_receipt(BytesView receipt, const RecordEntry& record, const pki::Trust& trust)
+{
+    const auto opened = package::open_receipt(receipt, trust, now());
+    if (!opened)
+        return {Handover::Outcome::refused, {}, "its receipt: " + opened.refusal().detail};
+    if (opened->chip_identifier != record.chip || opened->sequence != record.sequence ||
+        opened->record_digest != package::record_digest(record.record))
+        return {Handover::Outcome::refused, {}, "its receipt is for another record"};
+    return {Handover::Outcome::accepted, {receipt.begin(), receipt.end()}, {}};
+}
+
+Handover judge(const http::response<Body>& response, const RecordEntry& record, const pki::Trust& trust)
+{
+    const unsigned status = response.result_int();
+    if (status == 200 || status == 201)
+        return check_receipt(response.body(), record, trust);
+    const std::string text = to_string(response.body()).substr(0, max_detail);
+    const std::string detail = std::to_string(status) + " " + server::printable(text);
+    return {status == 409 ? Handover::Outcome::conflict : Handover::Outcome::refused, {}, detail};
+}
+
+} // namespace
+
+struct ArchiveClient::Impl {
+    Location location;
+    std::shared_ptr<const pki::Trust> trust;
+    asio::ssl::context context;
+
+    Impl(const std::string& url, const Credentials& credentials)
+        : location(parse_url(url))
+        , trust(credentials.trust)
+        , context(server::client_context({credentials.tls, credentials.tls_key.get()},
+                                         {credentials.trust, pki::Role::archive, location.host}, "")
+                      .release())
+    {
+    }
+
+    asio::awaitable<void> connect(TlsStream& stream);
+    asio::awaitable<Handover> exchange(TlsStream& stream, const RecordEntry& record);
+};
+
+asio::awaitable<void> ArchiveClient::Impl::connect(TlsStream& stream)
+{
+    asio::ip::tcp::resolver resolver(stream.get_executor());
+    const auto addresses = co_await resolver.async_resolve(location.host, location.port, asio::use_awaitable);
+    co_await beast::get_lowest_layer(stream).async_connect(addresses, asio::use_awaitable);
+    boost::system::error_code not_an_address;
+    asio::ip::make_address(location.host, not_an_address);
+    if (not_an_address)
+        SSL_ctrl(stream.native_handle(), SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
+                 const_cast<char*>(location.host.c_str())); // the macro for it casts the C way
+    co_await stream.async_handshake(asio::ssl::stream_base::client, asio::use_awaitable);
+}
+
+asio::awaitable<Handover> ArchiveClient::Impl::exchange(TlsStream& stream, const RecordEntry& record)
+{
+    http::request<Body> request(http::verb::put, "/v1/records/" + record.chip + "/" + std::to_string(record.sequence),
+                                11);
+    request.set(http::field::host, location.host + ":" + location.port);
+    request.set(http::field::content_type, "application/vnd.imprint.record");
+    request.keep_alive(false);
+    request.body() = record.record;
+    request.prepare_payload();
+    co_await http::async_write(stream, request, asio::use_awaitable);
+
+    http::response_parser<Body> parser;
+    parser.body_limit(max_answer);
+    beast::flat_buffer buffer(max_answer);
+    co_await http::async_read(stream, buffer, parser, asio::use_awaitable);
+    co_return judge(parser.get(), record, *trust);
+}
+
+ArchiveClient::ArchiveClient(const std::string& url, const Credentials& credentials)
+    : impl_(std::make_unique<Impl>(url, credentials))
+{
+}
+
+ArchiveClient::~ArchiveClient() = default;
+
+asio::awaitable<Handover> ArchiveClient::put(const RecordEntry& record, std::chrono::seconds limit)
+{
+    TlsStream stream(co_await asio::this_coro::executor, impl_->context);
+    beast::get_lowest_layer(stream).expires_after(limit);
+    Handover handover;
+    try {
+        co_await impl_->connect(stream);
+        handover = co_await impl_->exchange(stream, record);
+    } catch (const std::exception& e) {
+        const auto refusal = server::peer_refusal(stream.native_handle());
+        handover.detail = refusal ? "its certificate: " + refusal->detail : std::string(e.what());
+    }
+    co_return handover;
+}
+
+} // namespace imprint::station

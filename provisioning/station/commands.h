@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// The operators' commands. Each returns the program's exit code; all work while the server runs.
+#pragma once
+
+#include "provisioning/station/store.h"
+
+#include <filesystem>
+#include <string>
+
+namespace imprint::station {
+
+// Exit codes that scripts can use.
+inline constexpr int exit_ok = 0;
+inline constexpr int exit_failed = 1; // could not do
+inline constexpr int exit_waiting = 3; // outbox: not everything is delivered
+inline constexpr int exit_conflict = 4; // outbox: the archive refused something for good
+
+// The state directory with database and master key; what is there already stays as it is.
+int init(const std::filesystem::path& state);
+
+// Nothing is applied if one line is wrong, or with `dry_run`.
+int import_allow_list(Store& store, const std::filesystem::path& file, bool dry_run);
+int import_identities(Store& store, const std::filesystem::path& file, bool dry_run);
+int list_allow_list(Store& store, bool json);
+int add_range(Store& store, const SerialRange& range);
+
+int list_chips(Store& store, bool json);
+int show_chip(Store& store, const std::string& chip, bool json);
+int readmit_chip(Store& store, const std::string& chip);
+int quarantine_chip(Store& store, const std::string& chip, const std::string& note);
+int release_chip(Store& store, const std::string& chip);
+
+int show_audit(Store& store, bool json);
+// Waits until everything is delivered or refused for good, at most `wait`.
+int show_outbox(Store& store, std::chrono::seconds wait, bool json);
+int show_crl(const std::filesystem::path& state);
+
+} // namespace imprint::station

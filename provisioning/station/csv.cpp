@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "provisioning/station/csv.h"
+
+#include "daemon/structures/name.h"
+
+#include <algorithm>
+#include <functional>
+#include <map>
+
+namespace imprint::station {
+
+namespace {
+
+constexpr std::size_t max_note = 128;
+
+struct Field {
+    std::size_t column = 1;
+    std::string text;
+};
+
+struct Line {
+    std::size_t number = 0;
+    std::vector<Field> fields;
+};
+
+std::vector<Field> split(std::string_view line)
+{
+    std::vector<Field> fields;
+    for (std::size_t begin = 0;;) {
+        const auto comma = line.find(',', begin);
+        fields.push_back({begin + 1, std::string(line.substr(begin, comma - begin))});
+        if (comma == std::string_view::npos)
+            return fields;
+        begin = comma + 1;
+    }
+}
+
+void for_each_line(std::string_view text, const std::function<void(const Line&)>& visit)
+{
+    constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
+    if (text.starts_with(byte_order_mark))
+        text.remove_prefix(byte_order_mark.size());
+    for (std::size_t number = 1; !text.empty(); ++number) {
+        const auto end = text.find('\n');
+        std::string_view line = text.substr(0, end);
+        text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+        if (line.ends_with('\r'))
+            line.remove_suffix(1);
+        if (!line.empty() && line.front() != '#')
+            visit({number, split(line)});
+    }
+}
+
+bool is_printable(std::string_view text)
+{
+    return std::ranges::all_of(text, [](char c) { return c >= 0x20 && c <= 0x7e; });
+}
+
+} // namespace
+
+CsvContent<AllowedKey> parse_allow_list(std::string_view text)
+{
+    CsvContent<AllowedKey> content;
+    std::map<std::string, std::string> seen;
+    for_each_line(text, [&](const Line& line) {
+        const auto wrong = [&](std::size_t column, const std::string& what) {
+            content.errors.push_back({line.number, column, what});
+        };
+        const Field& digest = line.fields.front();
+        const Field note = line.fields.size() > 1 ? line.fields[1] : Field{};
+        if (line.fields.size() > 2)
+            return wrong(line.fields[2].column, "a third field");
+        if (!structures::is_chip_identifier(digest.text))
+            return wrong(digest.column, "not a digest: 64 hexadecimal digits in lower case");
+        if (note.text.size() > max_note || !is_printable(note.text))
+            return wrong(note.column, "not a note: at most 128 printable ASCII characters");
+        const auto [place, fresh] = seen.emplace(digest.text, note.text);
+        if (!fresh && place->second != note.text)
+            return wrong(digest.column, "the same digest with another note");
+        if (fresh)
+            content.entries.push_back({line.number, {digest.text, note.text}});
+    });
+    return content;
+}
+
+CsvContent<ListedIdentity> parse_identities(std::string_view text)
+{
+    CsvContent<ListedIdentity> content;
+    std::map<std::string, std::size_t> seen;
+    for_each_line(text, [&](const Line& line) {
+        const auto wrong = [&](std::size_t column, const std::string& what) {
+            content.errors.push_back({line.number, column, what});
+        };
+        if (line.fields.size() != 2)
+            return wrong(line.fields.size() > 2 ? line.fields[2].column : 1,
+                         "not two fields: chip identifier and serial number");
+        const Field& chip = line.fields[0];
+        const Field& serial = line.fields[1];
+        const pki::DeviceIdentity identity{"serial", serial.text};
+        if (!structures::is_chip_identifier(chip.text))
+            return wrong(chip.column, "not a chip identifier: 64 hexadecimal digits in lower case");
+        if (const auto verdict = pki::check(identity); !verdict)
+            return wrong(serial.column, verdict.refusal().detail);
+        if (const auto [place, fresh] = seen.emplace("chip " + chip.text, line.number); !fresh)
+            return wrong(chip.column, "the chip stands in line " + std::to_string(place->second) + " already");
+        if (const auto [place, fresh] = seen.emplace("serial " + serial.text, line.number); !fresh)
+            return wrong(serial.column, "the serial stands in line " + std::to_string(place->second) + " already");
+        content.entries.push_back({line.number, {chip.text, identity}});
+    });
+    return content;
+}
+
+} // namespace imprint::station

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// Brings every record to the archive, however long that takes. Includes Asio: for few translation units.
+#pragma once
+
+#include "provisioning/station/archive_client.h"
+#include "provisioning/station/store.h"
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/thread_pool.hpp>
+
+namespace imprint::station {
+
+class Outbox {
+public:
+    // Borrows everything. The store is touched in the worker's thread only.
+    Outbox(const boost::asio::any_io_executor& executor, boost::asio::thread_pool& worker, Store& store,
+           ArchiveClient& client);
+
+    void start();
+    void wake(); // there is a new record
+    void stop();
+
+private:
+    boost::asio::awaitable<void> run();
+    boost::asio::awaitable<pki::Time> step();
+    boost::asio::awaitable<std::optional<OutboxEntry>> next();
+    boost::asio::awaitable<void> deliver(OutboxEntry entry);
+    boost::asio::awaitable<void> settle(const OutboxEntry& entry, const Handover& handover);
+    boost::asio::awaitable<void> wait_until(pki::Time time);
+    bool away() const { return pause_ > std::chrono::seconds(0); }
+
+    boost::asio::thread_pool& worker_;
+    Store& store_;
+    ArchiveClient& client_;
+    boost::asio::steady_timer timer_;
+    std::chrono::seconds pause_{0}; // while the archive cannot be reached; doubled each time
+    bool news_ = false;
+    bool stopping_ = false;
+};
+
+// 1 s, 2 s, 4 s ... up to an hour.
+std::chrono::seconds retry_delay(std::uint32_t attempts);
+
+} // namespace imprint::station

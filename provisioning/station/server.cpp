@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "provisioning/station/server.h"
+
+#include "provisioning/protocol/framing.h"
+#include "provisioning/server/listener.h"
+#include "provisioning/server/log.h"
+#include "provisioning/server/tls.h"
+#include "provisioning/station/crl.h"
+#include "provisioning/station/in_worker.h"
+#include "provisioning/station/outbox.h"
+#include "provisioning/station/session.h"
+
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/ssl/context.hpp>
+#include <boost/asio/ssl/stream.hpp>
+#include <boost/asio/write.hpp>
+
+namespace imprint::station {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+using TlsStream = asio::ssl::stream<server::Stream>;
+
+namespace {
+
+constexpr std::chrono::seconds farewell{5}; // for the peer's close_notify
+constexpr std::chrono::hours crl_renewal{24};
+
+pki::Time now() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
+
+void journal(const AuditEntry& entry)
+{
+    server::Fields fields{{"EVENT", entry.event}, {"PEER", entry.peer}};
+    for (const auto& [field, value] :
+         {std::pair{"CHIP", entry.chip}, std::pair{"REASON", entry.reason}, std::pair{"DETAIL", entry.detail}})
+        if (!value.empty())
+            fields.emplace_back(field, value);
+    log(entry.reason.empty() ? server::Priority::info : server::Priority::notice, entry.event, fields);
+}
+
+Refusal refusal_of(const boost::system::system_error& e)
+{
+    if (e.code() == beast::error::timeout)
+        return {Reason::timed_out, "the device sent nothing in time"};
+    return {Reason::connection_lost, e.code().message()};
+}
+
+// What came: a message, or the reason why its length alone was refused.
+using Received = Result<Bytes>;
+
+} // namespace
+
+struct Server::Impl {
+    ServerSettings settings;
+    Station station;
+    Store store; // the worker's
+    asio::ssl::context context;
+    asio::steady_timer crl_timer;
+    std::vector<std::unique_ptr<server::Listener>> listeners;
+    std::unique_ptr<ArchiveClient> client;
+    std::unique_ptr<Outbox> outbox;
+    asio::thread_pool worker{1}; // last: what runs in it uses all the above
+
+    Impl(server::Service& service, ServerSettings s, Station st)
+        : settings(std::move(s))
+        , station(std::move(st))
+        , store(database_path(settings.state))
+        , context(server::server_context({station.credentials.tls, station.credentials.tls_key.get()}, std::nullopt,
+                                         std::string(protocol::alpn))
+                      .release())
+        , crl_timer(service.io())
+    {
+    }
+
+    void start(server::Service& service);
+    void stop();
+    void write_list();
+    asio::awaitable<void> renew_crl();
+    asio::awaitable<void> serve(server::Stream stream, std::string peer);
+    asio::awaitable<Received> read(TlsStream& stream);
+    asio::awaitable<void> write(TlsStream& stream, BytesView message);
+    asio::awaitable<void> converse(TlsStream& stream, StationSession& session);
+    asio::awaitable<Answer> answer(StationSession& session, const Received& received);
+    asio::awaitable<void> leave(TlsStream& stream);
+};
+
+asio::awaitable<Received> Server::Impl::read(TlsStream& stream)
+{
+    beast::get_lowest_layer(stream).expires_after(settings.message_timeout);
+    std::array<std::uint8_t, 4> header{};
+    co_await asio::async_read(stream, asio::buffer(header), asio::use_awaitable);
+    const auto length = protocol::announced_length(header);
+    if (!length)
+        co_return length.refusal();
+    Bytes body(*length);
+    co_await asio::async_read(stream, asio::buffer(body), asio::use_awaitable);
+    co_return body;
+}
+
+asio::awaitable<void> Server::Impl::write(TlsStream& stream, BytesView message)
+{
+    beast::get_lowest_layer(stream).expires_after(settings.message_timeout);
+    const Bytes framed = protocol::frame(message);
+    co_await asio::async_write(stream, asio::buffer(framed), asio::use_awaitable);
+}
+
+// In the worker: the session's work, and the CRL before anybody is told of the new grant.
+asio::awaitable<Answer> Server::Impl::answer(StationSession& session, const Received& received)
+{
+    auto work = [&] {
+        Answer made = received ? session.receive(*received, now()) : session.reject(received.refusal(), now());
+        if (made.revoked)
+            write_list();
+        return made;
+    };
+    Answer made = co_await in_worker(worker, work);
+    for (const auto& entry : made.audit)
+        journal(entry);
+    if (made.record_stored && outbox)
+        outbox->wake();
+    co_return made;
+}
+
+asio::awaitable<void> Server::Impl::converse(TlsStream& stream, StationSession& session)
+{
+    for (bool last = false; !last;) {
+        const Received received = co_await read(stream);
+        const Answer made = co_await answer(session, received);
+        if (!made.message.empty())
+            co_await write(stream, made.message);
+        last = made.last;
+    }
+}
+
+// The device closes first; who does not is cut off.
+asio::awaitable<void> Server::Impl::leave(TlsStream& stream)
+{
+    beast::get_lowest_layer(stream).expires_after(farewell);
+    boost::system::error_code ignored;
+    co_await stream.async_shutdown(asio::redirect_error(asio::use_awaitable, ignored));
+}
+
+asio::awaitable<void> Server::Impl::serve(server::Stream raw, std::string peer)
+{
+    TlsStream stream(std::move(raw), context);
+    beast::get_lowest_layer(stream).expires_after(settings.handshake_timeout);
+    co_await stream.async_handshake(asio::ssl::stream_base::server, asio::use_awaitable);
+    if (!server::negotiated(stream.native_handle(), std::string(protocol::alpn)))
+        throw Error(Reason::unsupported_version, "the peer does not speak " + std::string(protocol::alpn));
+    StationSession session(station, store, server::channel_binding(stream.native_handle()), std::move(peer));
+    std::optional<Refusal> broken;
+    try {
+        co_await converse(stream, session);
+    } catch (const boost::system::system_error& e) {
+        broken = refusal_of(e);
+    }
+    if (!broken) {
+        co_await leave(stream);
+        co_return;
+    }
+    auto work = [&] { return session.abandon(*broken, now()); };
+    if (const auto entry = co_await in_worker(worker, work))
+        journal(*entry);
+}
+
+// A list that could not be written is written with the next change or the next day: the database has it.
+void Server::Impl::write_list()
+try {
+    write_crl(crl_path(settings.state), station.credentials, store, now());
+} catch (const std::exception& e) {
+    log(server::Priority::error, "the CRL could not be written", {{"DETAIL", e.what()}});
+}
+
+asio::awaitable<void> Server::Impl::renew_crl()
+{
+    boost::system::error_code error;
+    while (!error) {
+        auto work = [this] { write_list(); };
+        co_await in_worker(worker, work);
+        crl_timer.expires_after(crl_renewal);
+        co_await crl_timer.async_wait(asio::redirect_error(asio::use_awaitable, error));
+    }
+}
+
+void Server::Impl::start(server::Service& service)
+{
+    const asio::any_io_executor executor = service.io().get_executor();
+    asio::co_spawn(
+        executor, [this] { return renew_crl(); }, asio::detached);
+    if (!settings.archive.empty()) {
+        client = std::make_unique<ArchiveClient>(settings.archive, station.credentials);
+        outbox = std::make_unique<Outbox>(executor, worker, store, *client);
+        outbox->start();
+    }
+    for (const auto& address : settings.listen) {
+        auto listener = std::make_unique<server::Listener>(executor, address, settings.max_connections);
+        listener->start(
+            [this](server::Stream stream, std::string peer) { return serve(std::move(stream), std::move(peer)); });
+        server::Service::announce("station", listener->address());
+        listeners.push_back(std::move(listener));
+    }
+}
+
+void Server::Impl::stop()
+{
+    crl_timer.cancel();
+    if (outbox)
+        outbox->stop();
+    for (const auto& listener : listeners)
+        listener->close();
+}
+
+std::filesystem::path database_path(const std::filesystem::path& state) { return state / "station.db"; }
+
+std::filesystem::path crl_path(const std::filesystem::path& state) { return state / "crl.pem"; }
+
+Server::Server(server::Service& service, ServerSettings settings, Station station)
+    : impl_(std::make_unique<Impl>(service, std::move(settings), std::move(station)))
+{
+    service.on_stop([this] { impl_->stop(); });
+    impl_->start(service);
+}
+
+Server::~Server() = default;
+
+} // namespace imprint::station

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// The station on the network: conversations over TLS 1.3, the CRL's file, the outbox.
+#pragma once
+
+#include "provisioning/server/service.h"
+#include "provisioning/station/station.h"
+
+#include <string>
+#include <vector>
+
+namespace imprint::station {
+
+struct ServerSettings {
+    std::filesystem::path state; // directory of the database and the CRL
+    std::vector<std::string> listen; // "host:port" or "unix:/path"
+    std::string archive; // "https://host:port"; empty: records wait until there is one
+    std::size_t max_connections = 256; // for each address
+    std::chrono::seconds handshake_timeout{10};
+    std::chrono::seconds message_timeout{60}; // for each message of the device
+};
+
+std::filesystem::path database_path(const std::filesystem::path& state);
+std::filesystem::path crl_path(const std::filesystem::path& state);
+
+class Server {
+public:
+    // Opens the database, writes the CRL, listens, and announces "station" with every address.
+    Server(server::Service& service, ServerSettings settings, Station station);
+    ~Server();
+
+private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+} // namespace imprint::station
