@@ -78,7 +78,7 @@ Result<T> unmarshal(BytesView bytes)
     Bytes again;
     if (bytes.empty() || Codec<T>::unmarshal(bytes.data(), bytes.size(), &consumed, &value) != TSS2_RC_SUCCESS)
         return Refusal{Reason::malformed_message, "a TPM structure cannot be read"};
-    if (consumed != bytes.size() || !try_marshal(value, again) || !equal(again, bytes))
+    if (!try_marshal(value, again) || !equal(again, bytes)) // also if something is left over
         return Refusal{Reason::malformed_message, "a TPM structure is not in its canonical form"};
     return value;
 }

@@ -123,7 +123,8 @@ std::uint64_t Chip::define_epoch()
         TPM2B_MAX_NV_BUFFER* content = nullptr;
         check(Esys_NV_Read(esys_, ESYS_TR_RH_OWNER, tr, ESYS_TR_PASSWORD, none, none, 8, 0, &content), "NV_Read");
         std::uint64_t value = 0;
-        for (const std::uint8_t byte : view(take(content)))
+        const TPM2B_MAX_NV_BUFFER counter = take(content);
+        for (const std::uint8_t byte : view(counter))
             value = value << 8 | byte;
         if (value % 2 == 0)
             return value;

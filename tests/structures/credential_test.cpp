@@ -4,6 +4,7 @@
 #include "daemon/structures/templates.h"
 #include "daemon/structures/wrap.h"
 #include "tests/structures/chip.h"
+#include "tests/structures/software_key.h"
 
 #include <gtest/gtest.h>
 
@@ -37,6 +38,21 @@ TEST(Credential, IsActivatedByAnEkOfEveryTemplate)
     for (const EkTemplate& ek : ek_templates()) {
         const Object object = chip.create_primary(ESYS_TR_RH_ENDORSEMENT, ek.area);
         expect_activated(chip, object, ek.name);
+        chip.flush(object.tr);
+    }
+}
+
+TEST(Credential, Attack10_NothingOfTwoCredentialsIsTheSame)
+{
+    Chip chip;
+    const Bytes name(34, 1);
+    const Secret secret = random_secret(32);
+    for (const EkTemplate& ek : ek_templates()) {
+        const Object object = chip.create_primary(ESYS_TR_RH_ENDORSEMENT, ek.area);
+        const Credential one = make_credential(object.area, name, secret).or_throw();
+        const Credential other = make_credential(object.area, name, secret).or_throw();
+        EXPECT_TRUE(differ_throughout(one.id_object, other.id_object)) << ek.name;
+        EXPECT_TRUE(differ_throughout(one.secret, other.secret)) << ek.name;
         chip.flush(object.tr);
     }
 }

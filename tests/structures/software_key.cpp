@@ -81,4 +81,13 @@ bool SoftwareRsaKey::verifies(BytesView message, BytesView signature) const
         EVP_DigestVerify(ctx.get(), signature.data(), signature.size(), message.data(), message.size()) == 1;
 }
 
+bool differ_throughout(BytesView a, BytesView b)
+{
+    constexpr std::size_t window = 8;
+    for (std::size_t i = 0; i + window <= std::min(a.size(), b.size()); ++i)
+        if (equal(a.subspan(i, window), b.subspan(i, window)))
+            return false;
+    return true;
+}
+
 } // namespace imprint::structures

@@ -40,4 +40,7 @@ private:
     Owned<EVP_PKEY, EVP_PKEY_free> key_;
 };
 
+// No eight bytes at one place are the same.
+bool differ_throughout(BytesView a, BytesView b);
+
 } // namespace imprint::structures

@@ -126,17 +126,6 @@ TEST_F(Wrap, StorageKeyDoesNotRewrap)
     EXPECT_NE(rewrap(may(TPM2_CC_Rewrap)), TSS2_RC_SUCCESS);
 }
 
-// No eight bytes at one place are the same.
-bool differ_throughout(const Bytes& a, const Bytes& b)
-{
-    constexpr std::size_t window = 8;
-    for (std::size_t i = 0; i + window <= std::min(a.size(), b.size()); ++i)
-        if (std::equal(a.begin() + static_cast<long>(i), a.begin() + static_cast<long>(i + window),
-                       b.begin() + static_cast<long>(i)))
-            return false;
-    return true;
-}
-
 TEST_F(Wrap, Attack10_NothingOfTwoWrapsIsTheSame)
 {
     const SoftwareKey key;
