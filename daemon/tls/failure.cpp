@@ -63,6 +63,8 @@ Reason reason_of(int fault)
 
 } // namespace
 
+// The first fault is the cause. What follows may be of our own making and mislead: the alert that answers a broken
+// record cannot be sent where the peer is gone already.
 Error failure(const std::string& doing)
 {
     const unsigned long cause = ERR_peek_error();
@@ -71,9 +73,11 @@ Error failure(const std::string& doing)
     if (ERR_GET_LIB(cause) != ERR_LIB_SSL)
         return openssl_error(Reason::malformed_message, doing);
     const int fault = ERR_GET_REASON(cause);
-    if (fault > SSL_AD_REASON_OFFSET && fault <= SSL_AD_REASON_OFFSET + 255)
-        return openssl_error(reason_of_alert(fault - SSL_AD_REASON_OFFSET), doing + ": the peer refuses");
-    return openssl_error(reason_of(fault), doing);
+    const char* words = ERR_reason_error_string(cause);
+    ERR_clear_error();
+    const bool alert = fault > SSL_AD_REASON_OFFSET && fault <= SSL_AD_REASON_OFFSET + 255;
+    return {alert ? reason_of_alert(fault - SSL_AD_REASON_OFFSET) : reason_of(fault),
+            doing + (alert ? ": the peer refuses: " : ": ") + (words == nullptr ? "unknown fault" : words)};
 }
 
 } // namespace imprint::tls

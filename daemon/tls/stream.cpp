@@ -108,7 +108,15 @@ Bytes Stream::channel_binding() const
     return binding;
 }
 
-pki::Certificate Stream::peer() const { return pki::Certificate(SSL_get1_peer_certificate(ssl_.get())); }
+// Parsed anew: what OpenSSL has belongs to the library context of this stream and would have to go before it.
+pki::Certificate Stream::peer() const
+{
+    const X509* x509 = SSL_get0_peer_certificate(ssl_.get());
+    Bytes der(static_cast<std::size_t>(std::max(i2d_X509(x509, nullptr), 0)));
+    auto* at = der.data();
+    i2d_X509(x509, &at);
+    return pki::Certificate::from_der(der).or_throw();
+}
 
 // A peer that refuses our certificate says so in an alert and closes; where writing fails first, the alert is still
 // to be read and tells more.
