@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// References to objects in the TPM.
+// References to objects in the TPM, and what ESYS hands out about them.
 #pragma once
 
 #include "daemon/tpm/connection.h"
@@ -35,7 +35,7 @@ public:
     ESYS_TR tr() const { return tr_; }
     void flush() noexcept;
     // The TPM has ended it by itself (a session used without continueSession).
-    void release() noexcept { tr_ = ESYS_TR_NONE; }
+    void release() noexcept;
 
 private:
     const Connection* connection_ = nullptr;
@@ -46,6 +46,27 @@ private:
 struct Persistent {
     ESYS_TR tr = ESYS_TR_NONE;
     explicit operator bool() const { return tr != ESYS_TR_NONE; }
+};
+
+// What ESYS allocates for us: cleansed (it may be a secret) and freed.
+template <class T>
+class Received {
+public:
+    Received() = default;
+    Received(const Received&) = delete;
+    Received& operator=(const Received&) = delete;
+    ~Received()
+    {
+        if (value_)
+            cleanse({reinterpret_cast<std::uint8_t*>(value_), sizeof *value_});
+        Esys_Free(value_);
+    }
+    T** out() { return &value_; }
+    const T& operator*() const { return *value_; }
+    const T* operator->() const { return value_; }
+
+private:
+    T* value_ = nullptr;
 };
 
 } // namespace imprint::tpm

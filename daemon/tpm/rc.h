@@ -8,11 +8,12 @@
 
 namespace imprint::tpm {
 
+// RETRY, TESTING and YIELDED have been answered by sending the command again (ESYS does so, five times) before they
+// come here. Nothing else is ever sent again, least of all an authorization that failed.
 Reason reason_of(TSS2_RC rc);
 // "cannot <doing>: <tss2-rc's words> (0x...)".
 Error error_of(TSS2_RC rc, const std::string& doing);
-// The command changed nothing and may be sent again at once: RETRY, YIELDED, TESTING and the like. Never an
-// authorization failure.
-bool may_retry(TSS2_RC rc);
+// The handle names nothing in this TPM: no such object or index.
+bool is_missing(TSS2_RC rc);
 
 } // namespace imprint::tpm

@@ -8,6 +8,7 @@
 #include "daemon/structures/wrap.h"
 #include "daemon/tpm/connection.h"
 #include "daemon/tpm/object.h"
+#include "daemon/tpm/session.h"
 
 #include <optional>
 #include <string>
@@ -34,11 +35,11 @@ struct Observation {
 };
 
 struct Capabilities {
-    std::string vendor; // "IBM ", printable
-    std::string firmware; // "8217.4131.22.13878", hexadecimal groups as tpm2-tools print them
+    std::string vendor; // "IBM": the manufacturer's four characters without padding
+    std::string firmware; // "8217.4131.22.13878": the four halves of the firmware version in decimal
     std::vector<std::string> algorithms; // of "rsa2048", "rsa3072", "p256", "p384", "hmac", "sha384"
-    std::uint32_t nv_buffer_max = 0;
-    std::uint32_t reset_count = 0;
+    std::uint32_t nv_buffer_max = 0; // bytes that one NV_Read gives
+    std::uint32_t reset_count = 0; // when it was asked for first
 };
 
 // A module key as TPM2_Create gives it, with the proof of its creation.
@@ -51,39 +52,51 @@ struct CreatedModuleKey {
 
 class SecurityModule {
 public:
-    // Looks up what is there (ReadPublic of our handles); flushes transient objects and sessions only if the TCTI has
-    // no resource manager and they are certainly ours. Throws Error(tpm_unavailable).
+    // Everything is looked up when it is first needed and remembered. Where `settings.tcti` names a TPM without a
+    // resource manager, the transient objects and sessions that a crash left behind are flushed. [0, 2 without one]
     SecurityModule(Connection connection, Settings settings);
+    SecurityModule(const SecurityModule&) = delete;
+    SecurityModule& operator=(const SecurityModule&) = delete;
+    ~SecurityModule();
 
     // --- looking
+    // Always afresh. Throws Error(tpm_hierarchy_disabled) rather than take our objects for gone. [6; fewer or one more
+    // where something is missing]
     Observation look();
-    Capabilities capabilities();
-    // All EKs with a certificate first, in the fixed order of preference; then the persistent ones without.
-    // If there is neither, L-2 (or L-1) is made from its template. Empty: no EK can be had.
-    std::vector<EndorsementKey> endorsement_keys();
+    const Capabilities& capabilities(); // [8 the first time]
+    // All EKs with a certificate, in the fixed order of preference; where there is none, the persistent ones that were
+    // made from a known template; where there is neither, L-2 or else L-1 is made from its template for a moment.
+    // Empty: no EK can be had. Later calls repeat the first one's answer.
+    const std::vector<EndorsementKey>& endorsement_keys();
 
     // --- one-time preparation; each step is done only if it is missing, so that it can be repeated after a crash
     // Makes and persists the chip storage key and the identity key, defines the epoch counter and increments it until
-    // even, writes the anchor. Returns the epoch.
+    // even, writes the anchor (32 bytes) last: an odd epoch without an anchor is a preparation that was cut off, and
+    // one with an anchor is never touched. Returns the epoch. Throws Error(tpm_handle_taken) if something foreign
+    // stands at a handle of ours, Error(anchor_mismatch) if another anchor was written before; both change nothing.
     std::uint64_t prepare(BytesView anchor);
 
-    const TPMT_PUBLIC& storage_key() const; // after prepare() or a look that found it
-    const TPMT_PUBLIC& identity_key() const;
-    const TPMS_NV_PUBLIC& epoch_index() const;
+    const TPMT_PUBLIC& storage_key(); // Error(tpm_refused) where there is none [0, 1 the first time]
+    const TPMT_PUBLIC& identity_key();
+    const TPMS_NV_PUBLIC& epoch_index() const { return epoch_public_; }
     Bytes epoch_index_name() const;
     // The storage key's Name that the files remember: sessions are salted to no other key (Error(tpm_intercepted)).
-    void pin_storage_key(Bytes name);
+    void pin_storage_key(Bytes name) { pinned_ = std::move(name); }
+    const Bytes& pinned_storage_key() const { return pinned_; }
 
     // --- the epoch
     std::uint64_t read_epoch(); // [1]
-    void increment_epoch(); // [1] the commit point of every switch
+    void increment_epoch(); // the commit point of every switch [1, 2 with an owner authorization]
     structures::Attestation certify_epoch(BytesView qualifying_data); // [1]
     structures::Attestation certify_storage_key(BytesView qualifying_data); // [1]
 
     // --- the identity key
-    // Opens a credential made for `ek` and the identity key. [3, 4 with PolicyB, 2 more if the EK is not persistent]
+    // Opens a credential made for `ek` and the identity key. Error(tpm_refused) if the credential is not for them.
+    // [3; 1 more with PolicyB, 1 with an endorsement authorization, 2 if the EK is not persistent; the first time also
+    // 1 + the number of persistent EKs to look them up]
     Secret activate_credential(const EndorsementKey& ek, const structures::Credential& credential);
-    Bytes sign_with_identity_key(BytesView message); // DER ECDSA over SHA-256 [2 up to 1,024 bytes]
+    // DER ECDSA over SHA-256. The message does not begin with TPM_GENERATED_VALUE. [2 up to 1,024 bytes]
+    Bytes sign_with_identity_key(BytesView message);
 
     // --- the chip storage key
     // One salted, encrypting policy session for a whole piece of work; ends with it. [1]
@@ -98,25 +111,88 @@ public:
         Transient load(BytesView object, BytesView sensitive); // TPM2B_PUBLIC, TPM2B_PRIVATE [3]
         Secret unseal(const Transient& sealed); // [2]
         structures::Attestation certify(const Transient& object, BytesView qualifying_data); // [1]
-        // The next command on the chip storage key ends the session: saves its flush.
-        void last();
+        // The next call of the above is the last that uses the session and ends it: saves its flush. [0]
+        void last() { last_ = true; }
 
     private:
+        friend class SecurityModule;
+        enum class Use { again, over };
         void authorize(TPM2_CC command); // PolicyCommandCode and PolicyOR [2]
+        void policy_command_code(TPM2_CC command);
+        void attributes(Use use);
+        void done(Use use); // the command succeeded
+        Use use() const { return last_ ? Use::over : Use::again; }
+        Transient load(BytesView object, BytesView sensitive, Use use);
         SecurityModule* module_;
         Transient session_;
         bool last_ = false;
+        bool dirty_ = false; // a command failed: the session still carries its policy
     };
 
     // --- the module key, in the operating state
-    // Loads, satisfies the epoch policy, signs, flushes. DER ECDSA over SHA-256 of the message.
+    // Loads, satisfies the epoch policy, signs, flushes. DER ECDSA over SHA-256 of the message. [7]
     // Throws Error(tpm_refused) in any epoch but the key's own.
     Bytes sign_with_module_key(BytesView object, BytesView sensitive, std::uint64_t odd_epoch, BytesView message);
 
 private:
+    // A primary key of ours at its persistent handle.
+    struct Primary {
+        TPM2_HANDLE handle;
+        TPMT_PUBLIC (*area_template)();
+        bool (*is_ours)(const TPMT_PUBLIC&);
+        std::string words; // "chip storage key"
+        Persistent object{};
+        TPMT_PUBLIC area{};
+        Bytes name{};
+    };
+    struct Index {
+        TPM2_HANDLE handle;
+        Persistent object{};
+        TPMS_NV_PUBLIC area{};
+    };
+    enum class AnchorStatus { undefined, unwritten, written, foreign };
+
+    void flush_leftovers();
+    void require_hierarchies();
+    // Afresh: what stands at the handle now.
+    void look_at(Primary& key);
+    void look_at(Index& index);
+    // Remembered, or looked at now; checked.
+    ESYS_TR storage();
+    ESYS_TR identity();
+    ESYS_TR epoch();
+    ESYS_TR require(Primary& key);
+
+    HierarchySession authorize(ESYS_TR hierarchy);
+    Transient create_primary(const TPMT_PUBLIC& area_template, TPMT_PUBLIC& area);
+    void prepare_primary(Primary& key);
+    void prepare_epoch();
+    void define(Index& index, const TPMS_NV_PUBLIC& area);
+    void prepare_anchor(BytesView anchor);
+    void require_ours() const;
+    bool counting() const;
+    AnchorStatus anchor_status() const;
+
+    Bytes read_certificate(TPMI_RH_NV_INDEX index);
+    void add_certified_keys();
+    void add_persistent_keys();
+    void add_template_key();
+    std::vector<Bytes> read_chain(const std::vector<TPM2_HANDLE>& present);
+    const std::vector<Persistent>& persistent_eks(); // whatever stands in their range of handles
+    ESYS_TR endorsement_object(const EndorsementKey& ek, Transient& created);
+    void satisfy_ek_policy(const Transient& session, const EndorsementKey& ek);
+
     friend class Work;
     Connection connection_;
     Settings settings_;
+    Bytes pinned_;
+    Primary storage_, identity_;
+    Index epoch_, anchor_;
+    TPMS_NV_PUBLIC epoch_public_;
+    Transient null_salt_; // while prepare() has nothing better
+    std::optional<Capabilities> capabilities_;
+    std::optional<std::vector<EndorsementKey>> endorsement_keys_;
+    std::optional<std::vector<Persistent>> persistent_eks_;
 };
 
 } // namespace imprint::tpm

@@ -25,25 +25,37 @@ public:
     Worker& operator=(const Worker&) = delete;
 
     // Runs work(SecurityModule&) in the TPM's thread and waits; what it (or opening the TPM) throws is thrown here.
+    // After an Error that leaves the connection in doubt (tpm_unavailable, tpm_failed, tpm_reset, tpm_intercepted) the
+    // next call opens the TPM anew. Nothing of the module's may outlive `work`.
     template <class F>
     auto call(F work) -> std::invoke_result_t<F, SecurityModule&>
     {
-        std::packaged_task<std::invoke_result_t<F, SecurityModule&>()> task([&] { return work(module()); });
+        std::packaged_task<std::invoke_result_t<F, SecurityModule&>()> task([&] {
+            try {
+                return work(module());
+            } catch (const Error& error) {
+                drop_after(error.reason());
+                throw;
+            }
+        });
         auto result = task.get_future();
         enqueue([&task] { task(); });
         return result.get();
     }
 
-    // The next call opens the TPM anew (after it was reset or its connection lost).
+    // The next call opens the TPM anew.
     void forget();
 
 private:
-    SecurityModule& module(); // worker thread only
+    SecurityModule& module(); // worker thread only, like the next two
+    void drop();
+    void drop_after(Reason reason);
     void enqueue(std::function<void()> job);
     void run(const std::stop_token& stop);
 
     Open open_;
     std::unique_ptr<SecurityModule> module_;
+    Bytes pinned_; // the storage key's Name stays pinned when the TPM is opened anew
     std::mutex mutex_;
     std::condition_variable_any wake_;
     std::deque<std::function<void()>> jobs_;
