@@ -142,6 +142,9 @@ constexpr std::array table{
     Entry{Reason::anchor_mismatch, "anchor-mismatch", "org.imprint.Error.AnchorMismatch",
           "The manufacturer's checking key is not the one that the TPM remembers.",
           "The read-only files may have been exchanged: do not go on before you know why."},
+    Entry{Reason::tpm_handle_taken, "tpm-handle-taken", "org.imprint.Error.TpmHandleTaken",
+          "Something that is not ours stands at a configured TPM handle.",
+          "Look at it with tpm2_readpublic or tpm2_nvreadpublic, and remove it or configure another handle."},
 };
 
 const Entry& entry(Reason reason)

@@ -65,6 +65,7 @@ enum class Reason : std::uint32_t {
     tpm_intercepted = 68,
     tpm_refused = 69,
     anchor_mismatch = 70,
+    tpm_handle_taken = 71,
 };
 
 // The name in audit logs, journal fields and --json: "untrusted-certificate".
