@@ -25,8 +25,8 @@ Result<TPMT_PUBLIC> area_of(std::string_view object)
 }
 
 // The module certificate in the backup is for the module key beside it, of this TPM and of the record's epoch.
-Verdict check_module_key(const tpm::SecurityModule& module, const package::Record& record,
-                         const package::DevicePart& device, const pki::Trust& trust)
+Verdict check_module_key(tpm::SecurityModule& module, const package::Record& record, const package::DevicePart& device,
+                         const pki::Trust& trust)
 {
     const auto certificate = pki::Certificate::from_der(as_bytes(device.module_certificate()));
     if (!certificate)

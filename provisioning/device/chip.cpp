@@ -35,7 +35,7 @@ lifecycle::Chip begin_chip(std::vector<tpm::EndorsementKey> keys, std::size_t ch
     return chip;
 }
 
-lifecycle::Chip finish_chip(lifecycle::Chip chip, const tpm::SecurityModule& module)
+lifecycle::Chip finish_chip(lifecycle::Chip chip, tpm::SecurityModule& module)
 {
     const std::string storage = to_string(structures::name_of(module.storage_key()));
     const std::string identity = to_string(structures::name_of(module.identity_key()));

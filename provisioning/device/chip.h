@@ -11,7 +11,7 @@ namespace imprint::device {
 lifecycle::Chip begin_chip(std::vector<tpm::EndorsementKey> keys, std::size_t chosen);
 // Notes the Names that the preparation led to. Throws Error(tpm_replaced) if other ones were noted before: the same
 // endorsement certificate on another TPM.
-lifecycle::Chip finish_chip(lifecycle::Chip chip, const tpm::SecurityModule& module);
+lifecycle::Chip finish_chip(lifecycle::Chip chip, tpm::SecurityModule& module);
 
 // The endorsement key that the chip is known by. Throws Error(storage_failed) if its area cannot be read.
 tpm::EndorsementKey chosen_key(const lifecycle::Chip& chip);
