@@ -150,7 +150,10 @@ Certificate issue_ca(const Issuer& issuer, BytesView spki, Role role, const std:
 {
     if (role != Role::identity_ca && role != Role::station_signing)
         throw Error(Reason::invalid_argument, "no CA has the role " + std::string(role_name(role)));
-    auto certificate = blank(public_key(spki).get(), common_name, validity);
+    const auto key = public_key(spki);
+    if (role == Role::station_signing && EVP_PKEY_is_a(key.get(), "EC") != 1)
+        throw Error(Reason::invalid_argument, "a station signs records with a key of an elliptic curve");
+    auto certificate = blank(key.get(), common_name, validity);
     add_basic_constraints(certificate.x509(), true, 0);
     const int signs_records = role == Role::station_signing ? KU_DIGITAL_SIGNATURE : 0;
     add_key_usage(certificate.x509(), KU_KEY_CERT_SIGN | KU_CRL_SIGN | signs_records);

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "provisioning/authority/authority.h"
+
+#include "daemon/base/file.h"
+#include "provisioning/authority/new_directory.h"
+#include "provisioning/authority/public_key.h"
+
+#include <algorithm>
+
+namespace imprint::authority {
+
+namespace fs = std::filesystem;
+using pki::Role;
+
+namespace {
+
+constexpr std::size_t max_pem = 64 * 1024;
+constexpr mode_t public_mode = 0644;
+constexpr std::chrono::hours clock_tolerance{1}; // between this machine and those that check
+
+pki::Validity validity_of(pki::Time now, Days lifetime)
+{
+    if (lifetime <= Days(0) || lifetime > Days(366 * 200))
+        throw Error(Reason::invalid_argument, "a certificate lives for at least one day and at most 200 years");
+    return {now - clock_tolerance, now + lifetime};
+}
+
+// Nothing outlives its issuer.
+pki::Validity validity_below(const pki::Certificate& issuer, pki::Time now, Days lifetime)
+{
+    auto validity = validity_of(now, lifetime);
+    if (now > issuer.not_after())
+        throw Error(Reason::certificate_expired, issuer.common_name());
+    validity.not_after = std::min(validity.not_after, issuer.not_after());
+    return validity;
+}
+
+pki::Certificate read_certificate(const fs::path& file)
+{
+    const auto pem = read_file(file, max_pem);
+    if (!pem)
+        throw Error(Reason::not_configured, file.string() + " is missing; imprint-authority init makes it");
+    const auto certificates = pki::certificates_from_pem(*pem);
+    if (certificates.empty())
+        throw Error(Reason::not_configured, file.string() + " holds no certificate");
+    return certificates.front();
+}
+
+void check_name(const std::string& name)
+{
+    if (name.empty() || name.front() == '.' || name.find('/') != std::string::npos)
+        throw Error(Reason::invalid_argument, "not a name, because it is a directory's too: " + name);
+}
+
+pki::Key key_at(const std::string& uri, const fs::path& file, const std::optional<Secret>& passphrase)
+{
+    return pki::load_key(uri.empty() ? file.string() : uri, passphrase);
+}
+
+// The key at `uri`, or a fresh one, which is stored.
+pki::Key existing_or_new(const std::string& uri, const fs::path& file, const std::string& curve,
+                         const std::optional<Secret>& passphrase)
+{
+    if (!uri.empty())
+        return pki::load_key(uri, passphrase);
+    auto key = pki::generate_key(curve);
+    pki::store_key(file, key.get(), passphrase);
+    return key;
+}
+
+// The public key from a file, or of a fresh key, which is stored.
+Bytes given_or_new(const fs::path& given, const fs::path& file, const std::optional<Secret>& passphrase)
+{
+    if (!given.empty())
+        return read_public_key(given);
+    const auto key = pki::generate_key("P-256");
+    pki::store_key(file, key.get(), passphrase);
+    return pki::spki(key.get());
+}
+
+// Writes certificates beside their keys, and remembers them by the names they will have.
+class Output {
+public:
+    explicit Output(fs::path place)
+        : place_(std::move(place))
+        , directory_(place_)
+    {
+    }
+
+    fs::path key(const std::string& name) const { return directory_.path() / (name + ".key"); }
+
+    void certificate(const std::string& name, Role role, const pki::Certificate& certificate)
+    {
+        write(name + ".pem", pki::to_pem({certificate}));
+        issued_.push_back({place_ / (name + ".pem"), role, certificate});
+    }
+
+    void write(const std::string& name, const Bytes& content) const
+    {
+        write_file(directory_.path() / name, content, public_mode);
+    }
+
+    std::vector<Issued> commit()
+    {
+        directory_.commit();
+        return std::move(issued_);
+    }
+
+private:
+    fs::path place_;
+    NewDirectory directory_;
+    std::vector<Issued> issued_;
+};
+
+void add_tls(Output& output, const pki::Issuer& issuer, Role role, const Request& request, pki::Validity validity)
+{
+    const auto spki = given_or_new(request.tls_public_key, output.key("tls"), request.passphrase);
+    output.certificate("tls", role, pki::issue_server(issuer, spki, role, request.name, request.hosts, validity));
+}
+
+// Everything of this kind below the authority's directory.
+void collect(std::vector<Issued>& out, const fs::path& directory, const std::string& file, Role role)
+{
+    std::error_code error;
+    std::vector<fs::path> found;
+    for (const auto& entry : fs::directory_iterator(directory, error))
+        if (entry.path().filename().string().front() != '.' && fs::exists(entry.path() / file))
+            found.push_back(entry.path() / file);
+    std::ranges::sort(found);
+    for (const auto& path : found)
+        out.push_back({path, role, read_certificate(path)});
+}
+
+} // namespace
+
+std::vector<Issued> initialize(const fs::path& directory, const std::string& name, const Keys& keys, Days lifetime,
+                               pki::Time now)
+{
+    const auto validity = validity_of(now, lifetime);
+    Output output(directory);
+    const auto checking = existing_or_new(keys.checking, output.key("checking-ca"), "P-384", keys.passphrase);
+    const auto root = pki::issue_checking_ca(checking.get(), name + " Checking CA", validity);
+    const auto identity = existing_or_new(keys.identity, output.key("identity-ca"), "P-256", keys.passphrase);
+    output.certificate("checking-ca", Role::checking_ca, root);
+    output.certificate("identity-ca", Role::identity_ca,
+                       pki::issue_ca({root, checking.get()}, pki::spki(identity.get()), Role::identity_ca,
+                                     name + " Identity CA", validity));
+    return output.commit();
+}
+
+Authority::Authority(fs::path directory, Keys keys)
+    : directory_(std::move(directory))
+    , keys_(std::move(keys))
+    , checking_(read_certificate(directory_ / "checking-ca.pem"))
+    , identity_(read_certificate(directory_ / "identity-ca.pem"))
+{
+}
+
+pki::Key Authority::checking_key() const
+{
+    return key_at(keys_.checking, directory_ / "checking-ca.key", keys_.passphrase);
+}
+
+pki::Key Authority::identity_key() const
+{
+    return key_at(keys_.identity, directory_ / "identity-ca.key", keys_.passphrase);
+}
+
+std::vector<Issued> Authority::station(const Request& request, pki::Time now) const
+{
+    check_name(request.name);
+    const auto validity = validity_below(checking_, now, request.lifetime);
+    const auto key = checking_key();
+    const pki::Issuer issuer{checking_, key.get()};
+    Output output(request.output.empty() ? directory_ / "stations" / request.name : request.output);
+    const auto signing = given_or_new(request.signing_public_key, output.key("signing"), request.passphrase);
+    output.certificate("signing", Role::station_signing,
+                       pki::issue_ca(issuer, signing, Role::station_signing, request.name, validity));
+    add_tls(output, issuer, Role::station_tls, request, validity);
+    if (request.delegate_identity_ca) {
+        pki::store_key(output.key("identity-ca"), identity_key().get(), request.passphrase);
+        output.certificate("identity-ca", Role::identity_ca, identity_);
+    }
+    output.write("trust.pem", trust_bundle());
+    return output.commit();
+}
+
+std::vector<Issued> Authority::archive(const Request& request, pki::Time now) const
+{
+    check_name(request.name);
+    const auto validity = validity_below(checking_, now, request.lifetime);
+    const auto key = checking_key();
+    Output output(request.output.empty() ? directory_ / "archives" / request.name : request.output);
+    add_tls(output, {checking_, key.get()}, Role::archive, request, validity);
+    output.write("trust.pem", trust_bundle());
+    return output.commit();
+}
+
+Bytes Authority::trust_bundle() const { return pki::to_pem({checking_, identity_}); }
+
+std::vector<Issued> Authority::issued() const
+{
+    std::vector<Issued> out{{directory_ / "checking-ca.pem", Role::checking_ca, checking_},
+                            {directory_ / "identity-ca.pem", Role::identity_ca, identity_}};
+    collect(out, directory_ / "stations", "signing.pem", Role::station_signing);
+    collect(out, directory_ / "stations", "tls.pem", Role::station_tls);
+    collect(out, directory_ / "archives", "tls.pem", Role::archive);
+    return out;
+}
+
+} // namespace imprint::authority

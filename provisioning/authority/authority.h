@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// The manufacturer's certification: the checking CA and the identity CA in one directory, and what they certify.
+#pragma once
+
+#include "daemon/pki/issue.h"
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace imprint::authority {
+
+using Days = std::chrono::days;
+
+// Where the two CAs' keys are, as OSSL_STORE URIs; empty: checking-ca.key and identity-ca.key in the directory.
+struct Keys {
+    std::string checking;
+    std::string identity;
+    std::optional<Secret> passphrase; // of both
+};
+
+struct Issued {
+    std::filesystem::path file;
+    pki::Role role;
+    pki::Certificate certificate;
+};
+
+// What a station or an archive gets.
+struct Request {
+    std::string name;
+    std::vector<std::string> hosts; // names and addresses for its TLS certificate
+    std::filesystem::path output; // the directory to make; empty: stations/NAME or archives/NAME
+    std::filesystem::path signing_public_key; // a station's; empty: a key is made
+    std::filesystem::path tls_public_key; // the same
+    bool delegate_identity_ca = false; // copies the identity CA's key: whoever has it makes device identities
+    std::optional<Secret> passphrase; // for the private keys that are written
+    Days lifetime{};
+};
+
+// Makes `directory`: checking-ca.{key,pem} and identity-ca.{key,pem}. A key that `keys` names exists already and is not
+// copied. Throws Error(storage_failed) if the directory is there and not empty.
+std::vector<Issued> initialize(const std::filesystem::path& directory, const std::string& name, const Keys& keys,
+                               Days lifetime, pki::Time now);
+
+class Authority {
+public:
+    // Throws Error(not_configured) if initialize() has not made the directory.
+    Authority(std::filesystem::path directory, Keys keys);
+
+    // Makes signing.{key,pem}, tls.{key,pem}, identity-ca.{key,pem} if delegated, and trust.pem.
+    std::vector<Issued> station(const Request& request, pki::Time now) const;
+    // Makes tls.{key,pem} and trust.pem.
+    std::vector<Issued> archive(const Request& request, pki::Time now) const;
+    Bytes trust_bundle() const; // checking CA first, then the identity CA
+    std::vector<Issued> issued() const; // the CAs, and what lies in stations/ and archives/
+
+private:
+    pki::Key checking_key() const;
+    pki::Key identity_key() const;
+
+    std::filesystem::path directory_;
+    Keys keys_;
+    pki::Certificate checking_;
+    pki::Certificate identity_;
+};
+
+} // namespace imprint::authority

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "provisioning/authority/output.h"
+
+#include <openssl/evp.h>
+
+#include <nlohmann/json.hpp>
+
+#include <array>
+#include <ctime>
+#include <iostream>
+
+namespace imprint::authority {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string utc(pki::Time time)
+{
+    const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
+    std::tm parts{};
+    gmtime_r(&seconds, &parts);
+    std::array<char, 32> text{};
+    std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts);
+    return text.data();
+}
+
+std::string fingerprint(const pki::Certificate& certificate)
+{
+    Bytes digest(32);
+    unsigned size = 0;
+    if (X509_digest(certificate.x509(), EVP_sha256(), digest.data(), &size) != 1)
+        throw openssl_error(Reason::internal, "cannot hash a certificate");
+    return hex(digest);
+}
+
+Json document(const Issued& issued)
+{
+    const auto& certificate = issued.certificate;
+    return {{"role", pki::role_name(issued.role)},
+            {"name", certificate.common_name()},
+            {"serial", certificate.serial()},
+            {"not_before", utc(certificate.not_before())},
+            {"not_after", utc(certificate.not_after())},
+            {"sha256", fingerprint(certificate)},
+            {"file", issued.file.string()}};
+}
+
+} // namespace
+
+void print(const std::vector<Issued>& issued, bool json)
+{
+    Json all = Json::array();
+    for (const auto& one : issued)
+        all.push_back(document(one));
+    if (json) {
+        std::cout << Json{{"certificates", all}}.dump(2) << std::endl;
+        return;
+    }
+    for (const auto& one : all) {
+        const auto text = [&](const char* key) { return one[key].get<std::string>(); };
+        std::cout << text("role") << ": " << text("name") << "\n  from " << text("not_before") << " to "
+                  << text("not_after") << "\n  serial " << text("serial") << "\n  " << text("file") << "\n";
+    }
+    std::cout.flush();
+}
+
+void print(const Refusal& failure, bool json)
+{
+    if (json) {
+        const Json error{{"reason", name(failure.reason)},
+                         {"what", sentence(failure.reason)},
+                         {"why", failure.detail},
+                         {"advice", hint(failure.reason)}};
+        std::cout << Json{{"error", error}}.dump(2) << std::endl;
+        return;
+    }
+    std::cerr << "imprint-authority: " << sentence(failure.reason) << " (" << name(failure.reason) << ")\n"
+              << "  Why:        " << failure.detail << "\n"
+              << "  What to do: " << hint(failure.reason) << std::endl;
+}
+
+} // namespace imprint::authority

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+// What imprint-authority says: to people, or with --json to programs.
+#pragma once
+
+#include "provisioning/authority/authority.h"
+
+namespace imprint::authority {
+
+void print(const std::vector<Issued>& issued, bool json);
+void print(const Refusal& failure, bool json); // to stderr; as JSON to stdout
+
+} // namespace imprint::authority
