@@ -48,6 +48,8 @@ Verdict check_entry(const Entry& entry)
         return area.refusal();
     if (area->authPolicy.size != 0)
         return invalid("entry " + entry.label() + " has a policy; whether it allows duplication is not known");
+    if ((area->objectAttributes & TPMA_OBJECT_USERWITHAUTH) == 0)
+        return invalid("entry " + entry.label() + " could never be used: it has neither a policy nor userWithAuth");
     return check_certificate(entry, *area);
 }
 

@@ -22,7 +22,9 @@ TPMT_PUBLIC importable_key(TPMI_ALG_PUBLIC type, BytesView policy)
     TPMT_PUBLIC area{};
     area.type = type;
     area.nameAlg = TPM2_ALG_SHA256;
-    area.objectAttributes = TPMA_OBJECT_NODA | TPMA_OBJECT_SIGN_ENCRYPT;
+    // Without a policy only the (empty) authorization value lets the key be used.
+    area.objectAttributes =
+        TPMA_OBJECT_NODA | TPMA_OBJECT_SIGN_ENCRYPT | (policy.empty() ? TPMA_OBJECT_USERWITHAUTH : 0);
     area.authPolicy = to_tpm2b<TPM2B_DIGEST>(policy);
     return area;
 }

@@ -35,7 +35,7 @@ struct Credential {
 Result<Credential> make_credential(const TPMT_PUBLIC& ek, BytesView object_name, const Secret& secret);
 
 // For keys of data packages: the public area of an importable key that signs (ECDSA P-256, RSA, HMAC-SHA256), noDA,
-// usable under `policy` only. No policy may lead to Duplicate.
+// usable under `policy`, or with the empty authorization value where that is empty. No policy may lead to Duplicate.
 TPMT_PUBLIC importable_ecc_key(BytesView x, BytesView y, BytesView policy);
 TPMT_PUBLIC importable_rsa_key(BytesView modulus, BytesView policy); // 2,048 bits, exponent 65537
 TPMT_PUBLIC importable_hmac_key(BytesView policy);

@@ -77,16 +77,20 @@ TEST_F(Wrap, RsaKeyIsImportedAndSigns)
 TEST_F(Wrap, HmacKeyIsImportedAndAuthenticates)
 {
     const Secret key = random_secret(32);
-    const Object loaded =
-        chip.import(storage.tr, wrap(storage.area, importable_hmac_key(policy_command_code(TPM2_CC_HMAC)), key));
     const auto message = to_tpm2b<TPM2B_MAX_BUFFER>(to_bytes("message"));
-    TPM2B_DIGEST* mac = nullptr;
-    check(Esys_HMAC(chip.esys(), loaded.tr, may(TPM2_CC_HMAC), none, none, &message, TPM2_ALG_NULL, &mac), "HMAC");
     Bytes expected(32);
     ASSERT_NE(EVP_Q_mac(nullptr, "HMAC", nullptr, "SHA256", nullptr, key.data(), key.size(), message.buffer,
                         message.size, expected.data(), expected.size(), nullptr),
               nullptr);
-    EXPECT_TRUE(equal(view(take(mac)), expected));
+    // Under a policy, and without one: then the empty authorization value serves.
+    for (const Bytes& authorized_by : {policy_command_code(TPM2_CC_HMAC), Bytes()}) {
+        const Object loaded = chip.import(storage.tr, wrap(storage.area, importable_hmac_key(authorized_by), key));
+        const ESYS_TR session = authorized_by.empty() ? ESYS_TR_PASSWORD : may(TPM2_CC_HMAC);
+        TPM2B_DIGEST* mac = nullptr;
+        check(Esys_HMAC(chip.esys(), loaded.tr, session, none, none, &message, TPM2_ALG_NULL, &mac), "HMAC");
+        EXPECT_TRUE(equal(view(take(mac)), expected));
+        chip.flush(loaded.tr);
+    }
 }
 
 TEST_F(Wrap, SealedSecretIsImportedAndUnsealed)
