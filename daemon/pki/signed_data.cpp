@@ -106,7 +106,15 @@ bool has_attributes(CMS_ContentInfo* cms)
     return true;
 }
 
-SignedContent content_of(CMS_ContentInfo* cms)
+// OpenSSL finds a signer's certificate without regard to the case of letters, and nothing signs the name.
+bool names_exactly(CMS_SignerInfo* signer, X509* x509)
+{
+    X509_NAME* issuer = nullptr;
+    return CMS_SignerInfo_get0_signer_id(signer, nullptr, &issuer, nullptr) == 1 && issuer != nullptr &&
+        encode<i2d_X509_NAME>(issuer) == encode<i2d_X509_NAME>(X509_get_issuer_name(x509));
+}
+
+Result<SignedContent> content_of(CMS_ContentInfo* cms)
 {
     SignedContent out;
     const auto content = view(*CMS_get0_content(cms));
@@ -119,6 +127,8 @@ SignedContent content_of(CMS_ContentInfo* cms)
         CMS_SignerInfo_get0_algs(signer, nullptr, &x509, nullptr, nullptr);
         require(x509 != nullptr && X509_up_ref(x509) == 1, "cannot share a certificate");
         out.signers.emplace_back(x509);
+        if (!names_exactly(signer, x509))
+            return refuse(Reason::malformed_message, "a signer named otherwise than in its certificate");
         out.signing_times.push_back(*signing_time(signer));
     }
     return out;
