@@ -83,11 +83,25 @@ Result<Opened> open_unjudged(BytesView bytes)
     return Opened{*std::move(cms), std::move(record)};
 }
 
-Verdict judge_identity(const Opened& opened, const pki::Trust& trust, pki::Time now)
+Result<pki::Certificates> judge_identity(const Opened& opened, const pki::Trust& trust, pki::Time now)
 {
-    const auto chain =
-        pki::verify(opened.record.identity, opened.cms.certificates, trust, pki::Role::device_identity, now);
-    return chain ? accepted() : chain.refusal();
+    return pki::verify(opened.record.identity, opened.cms.certificates, trust, pki::Role::device_identity, now);
+}
+
+// CMS certificates are not signed: what does not belong to a chain could be anything. A CA of ours may be there in an
+// earlier certificate than the one that the chain was built with.
+Verdict check_companions(const Opened& opened, const pki::Certificates& chains, const pki::Trust& trust, pki::Time now)
+{
+    for (const auto& certificate : opened.cms.certificates) {
+        if (std::ranges::find(chains, certificate) != chains.end())
+            continue;
+        const auto is_a = [&](pki::Role role) {
+            return static_cast<bool>(pki::verify(certificate, opened.cms.certificates, trust, role, now));
+        };
+        if (!is_a(pki::Role::identity_ca) && !is_a(pki::Role::checking_ca))
+            return invalid("carries a certificate that nobody needs");
+    }
+    return accepted();
 }
 
 // Which of the two signers is not the identity key; DER sorts the signers, so their order says nothing.
@@ -106,14 +120,15 @@ std::optional<std::size_t> other_signer(const Opened& opened)
 } // namespace
 
 Bytes make_record(const RecordContent& content, const pki::Certificate& identity, EVP_PKEY* identity_key,
-                  const pki::Certificates& issuers)
+                  const pki::Certificates& issuers, pki::Signing how)
 {
-    return pki::sign(serialize(content), identity, identity_key, issuers);
+    return pki::sign(serialize(content), identity, identity_key, issuers, how);
 }
 
-Bytes countersign(BytesView record, const pki::Certificate& station, EVP_PKEY* key, const pki::Certificates& issuers)
+Bytes countersign(BytesView record, const pki::Certificate& station, EVP_PKEY* key, const pki::Certificates& issuers,
+                  pki::Signing how)
 {
-    return pki::add_signer(record, station, key, issuers);
+    return pki::add_signer(record, station, key, issuers, how);
 }
 
 Result<Record> open_device_record(BytesView record, const pki::Trust& trust, pki::Time now)
@@ -123,7 +138,10 @@ Result<Record> open_device_record(BytesView record, const pki::Trust& trust, pki
         return opened.refusal();
     if (opened->cms.signers.size() != 1 || opened->cms.signers.front() != opened->record.identity)
         return invalid("is not signed by the device's identity key alone");
-    if (const auto verdict = judge_identity(*opened, trust, now); !verdict)
+    const auto chain = judge_identity(*opened, trust, now);
+    if (!chain)
+        return chain.refusal();
+    if (const auto verdict = check_companions(*opened, *chain, trust, now); !verdict)
         return verdict.refusal();
     return std::move(opened->record);
 }
@@ -137,12 +155,17 @@ Result<Record> open_record(BytesView record, const pki::Trust& trust, std::optio
     if (!station)
         return invalid("is not signed by the device's identity key and one other");
     const pki::Time when = now.value_or(opened->cms.signing_times.at(*station));
-    if (const auto verdict = judge_identity(*opened, trust, when); !verdict)
-        return verdict.refusal();
+    const auto identity_chain = judge_identity(*opened, trust, when);
+    if (!identity_chain)
+        return identity_chain.refusal();
     const auto& signer = opened->cms.signers[*station];
-    const auto chain = pki::verify(signer, opened->cms.certificates, trust, pki::Role::station_signing, when);
-    if (!chain)
-        return chain.refusal();
+    const auto station_chain = pki::verify(signer, opened->cms.certificates, trust, pki::Role::station_signing, when);
+    if (!station_chain)
+        return station_chain.refusal();
+    pki::Certificates chains = *identity_chain;
+    chains.insert(chains.end(), station_chain->begin(), station_chain->end());
+    if (const auto verdict = check_companions(*opened, chains, trust, when); !verdict)
+        return verdict.refusal();
     opened->record.station = signer;
     return std::move(opened->record);
 }

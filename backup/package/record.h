@@ -23,9 +23,10 @@ struct Record {
 
 // The content signed by the identity key. `identity_key` is a provider's key in the device.
 Bytes make_record(const RecordContent& content, const pki::Certificate& identity, EVP_PKEY* identity_key,
-                  const pki::Certificates& issuers);
+                  const pki::Certificates& issuers, pki::Signing how = {});
 // The station's signature beside the device's.
-Bytes countersign(BytesView record, const pki::Certificate& station, EVP_PKEY* key, const pki::Certificates& issuers);
+Bytes countersign(BytesView record, const pki::Certificate& station, EVP_PKEY* key, const pki::Certificates& issuers,
+                  pki::Signing how = {});
 
 // As it comes from the device: exactly one signer, the identity key. Refusal(record_invalid | signature_invalid | the
 // chain's reasons).
