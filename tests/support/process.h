@@ -32,6 +32,8 @@ public:
     // `extra` descriptors keep their numbers in the child. Standard error goes to `log` (appended) if one is given.
     explicit Process(const Arguments& arguments, const Environment& environment = {},
                      const std::filesystem::path& log = {}, const std::vector<int>& extra = {});
+    Process(const Process&) = delete;
+    Process& operator=(const Process&) = delete;
     Process(Process&& other) noexcept;
     Process& operator=(Process&& other) noexcept;
     ~Process();
