@@ -39,7 +39,7 @@ Error openssl_error(Reason reason, const std::string& context)
     for (bool first = true; const auto code = ERR_get_error_all(nullptr, nullptr, nullptr, &data, &flags);
          first = false) {
         if (ERR_GET_LIB(code) == error_library()) {
-            const Error carried(static_cast<Reason>(ERR_GET_REASON(code)), data);
+            Error carried(static_cast<Reason>(ERR_GET_REASON(code)), data);
             ERR_clear_error();
             return carried;
         }

@@ -20,9 +20,9 @@ namespace {
 
 timespec remaining(Deadline deadline)
 {
-    using namespace std::chrono;
-    const auto left = std::max<nanoseconds>(deadline - steady_clock::now(), nanoseconds::zero());
-    const auto whole = duration_cast<seconds>(left);
+    using std::chrono::nanoseconds;
+    const auto left = std::max<nanoseconds>(deadline - std::chrono::steady_clock::now(), nanoseconds::zero());
+    const auto whole = std::chrono::floor<std::chrono::seconds>(left);
     return {static_cast<time_t>(whole.count()), static_cast<long>((left - whole).count())};
 }
 

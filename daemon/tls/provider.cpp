@@ -82,7 +82,7 @@ Provider::~Provider() = default;
 
 OSSL_LIB_CTX* Provider::context() const { return state_->context.get(); }
 
-pki::Key Provider::key(BytesView spki, Signer signer)
+pki::Key Provider::key(BytesView spki, Signer signer) const
 {
     if (!signer)
         throw Error(Reason::invalid_argument, "a key needs a signer");

@@ -28,7 +28,7 @@ public:
     OSSL_LIB_CTX* context() const;
     // A private key that can sign with SHA-256 and tell its public half; nothing else (to verify, parse `spki`).
     // `signer` lives in the key. Error(invalid_argument) if `spki` is no P-256 key in its one canonical encoding.
-    pki::Key key(BytesView spki, Signer signer);
+    pki::Key key(BytesView spki, Signer signer) const;
 
 private:
     struct State;

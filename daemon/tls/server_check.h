@@ -19,7 +19,7 @@ public:
     bool passed() const noexcept { return passed_; }
 
 private:
-    static int callback(X509_STORE_CTX* store, void* check);
+    static int callback(X509_STORE_CTX* store, void* argument);
     Verdict judge(const X509_STORE_CTX* store) const;
 
     const ClientSettings& settings_;

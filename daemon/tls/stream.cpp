@@ -134,7 +134,7 @@ void Stream::write(BytesView data, Deadline deadline)
     if (error.reason() == Reason::connection_lost && SSL_read_ex(ssl_.get(), &unread, 1, &count) != 1 &&
         ERR_peek_error() != 0)
         throw failure("TLS write");
-    throw error;
+    throw Error(error);
 }
 
 Bytes Stream::read(std::size_t size, Deadline deadline)

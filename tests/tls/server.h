@@ -64,6 +64,8 @@ public:
     using Meddle = std::function<bool(std::size_t offset, std::uint8_t& byte)>;
     Meddler(Fd server, Meddle meddle);
     ~Meddler();
+    Meddler(const Meddler&) = delete;
+    Meddler& operator=(const Meddler&) = delete;
     Fd client() { return std::move(client_); }
 
 private:

@@ -289,7 +289,7 @@ TEST_F(Streams, ASignerThatThrowsIsTheReason)
     const auto module = pki().module("1");
     Server server({.identity = pki().station_tls, .client_anchor = pki().root.certificate});
     try {
-        tls::Stream(server.client(), settings(module, refusing_signer), in(ample), cancel);
+        const tls::Stream stream(server.client(), settings(module, refusing_signer), in(ample), cancel);
         FAIL();
     } catch (const Error& error) {
         EXPECT_TRUE(is_refusing_signers(error)) << error.what();
@@ -325,8 +325,8 @@ TEST_F(Streams, AServerThatRefusesUsSaysWhy)
 
 TEST_F(Streams, ASilentPeerIsTimedOut)
 {
-    auto [client, server] = socket_pair();
-    EXPECT_EQ(reason_of([&] { tls::Stream(std::move(client), settings(), in(brief), cancel); }), Reason::timed_out);
+    auto ends = socket_pair();
+    EXPECT_EQ(reason_of([&] { tls::Stream(std::move(ends.first), settings(), in(brief), cancel); }), Reason::timed_out);
     Server silent({pki().station_tls}, until_closed);
     tls::Stream stream(silent.client(), settings(), in(ample), cancel);
     EXPECT_EQ(reason_of([&] { stream.read(1, in(brief)); }), Reason::timed_out);
@@ -423,7 +423,7 @@ TEST_F(Streams, AProperEndIsAnEndToo)
 // Were SIGPIPE raised, it would end the test program.
 TEST_F(Streams, WritingToAPeerThatIsGoneRaisesNoSignal)
 {
-    signal(SIGPIPE, SIG_DFL);
+    ASSERT_NE(signal(SIGPIPE, SIG_DFL), SIG_ERR);
     Server server({pki().station_tls});
     tls::Stream stream(server.client(), settings(), in(ample), cancel);
     EXPECT_TRUE(server.report().handshake);
