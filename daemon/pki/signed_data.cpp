@@ -14,7 +14,7 @@ namespace {
 using Cms = Owned<CMS_ContentInfo, CMS_ContentInfo_free>;
 using Signers = STACK_OF(CMS_SignerInfo);
 
-constexpr unsigned signer_flags = CMS_BINARY | CMS_NOSMIMECAP | CMS_PARTIAL;
+constexpr unsigned signer_flags = CMS_BINARY | CMS_NOSMIMECAP | CMS_PARTIAL | CMS_NOCERTS;
 constexpr int once = -3; // CMS_signed_get0_data_by_OBJ: one attribute with one value, or nothing
 
 Refusal refuse(Reason reason, const std::string& detail)
@@ -43,19 +43,6 @@ void set_signing_time(CMS_SignerInfo* signer, Time time)
         "cannot set the time of a signature");
 }
 
-CMS_SignerInfo* add_info(CMS_ContentInfo* cms, const Certificate& signer, EVP_PKEY* key, const Signing& how,
-                         unsigned flags)
-{
-    if (EVP_PKEY_is_a(key, "EC") != 1)
-        throw Error(Reason::invalid_argument, "records are signed with keys of elliptic curves only");
-    CMS_SignerInfo* info = CMS_add1_signer(cms, signer.x509(), key, EVP_sha256(), signer_flags | flags);
-    if (info == nullptr)
-        throw openssl_error(Reason::internal, "cannot add a signer");
-    if (how.time)
-        set_signing_time(info, *how.time);
-    return info;
-}
-
 Certificates certificates_of(CMS_ContentInfo* cms)
 {
     const OwningStack stack(CMS_get1_certs(cms));
@@ -74,6 +61,21 @@ void add_certificates(CMS_ContentInfo* cms, const Certificates& certificates)
         if (std::ranges::find(present, certificate) == present.end())
             require(CMS_add1_cert(cms, certificate.x509()) == 1, "cannot add a certificate");
     }
+}
+
+// The signer's certificate may be there already: as an issuer of an earlier signer's.
+CMS_SignerInfo* add_info(CMS_ContentInfo* cms, const Certificate& signer, EVP_PKEY* key, const Signing& how,
+                         unsigned flags)
+{
+    if (EVP_PKEY_is_a(key, "EC") != 1)
+        throw Error(Reason::invalid_argument, "records are signed with keys of elliptic curves only");
+    CMS_SignerInfo* info = CMS_add1_signer(cms, signer.x509(), key, EVP_sha256(), signer_flags | flags);
+    if (info == nullptr)
+        throw openssl_error(Reason::internal, "cannot add a signer");
+    if (how.time)
+        set_signing_time(info, *how.time);
+    add_certificates(cms, {signer});
+    return info;
 }
 
 bool signs_data(const CMS_SignerInfo* signer)

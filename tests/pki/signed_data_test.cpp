@@ -65,6 +65,17 @@ bool contains(BytesView haystack, BytesView needle)
     return std::search(haystack.begin(), haystack.end(), needle.begin(), needle.end()) != haystack.end();
 }
 
+TEST_F(SignedData, SecondSignerWhoseCertificateCameAlongAlready)
+{
+    const auto first = sign(content, device().certificate, device().key.get(), {pki().station_signing.certificate}, {});
+    const auto opened = open_signed(two_signers(first), limit);
+    ASSERT_TRUE(opened) << opened.refusal().detail;
+    // Their order is that of DER, not of signing.
+    for (const auto& signer : {device().certificate, pki().station_signing.certificate})
+        EXPECT_EQ(std::ranges::count(opened->signers, signer), 1);
+    EXPECT_EQ(opened->certificates.size(), 3U);
+}
+
 TEST_F(SignedData, RoundTrip)
 {
     const auto opened = open_signed(one_signer(), limit);
