@@ -71,6 +71,8 @@ struct Opened {
 Result<Opened> open_unjudged(BytesView bytes)
 {
     auto cms = pki::open_signed(bytes, max_record);
+    if (!cms && cms.refusal().reason == Reason::malformed_message)
+        return invalid("is malformed: " + cms.refusal().detail);
     if (!cms)
         return cms.refusal();
     auto content = parse_content(cms->content);
