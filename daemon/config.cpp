@@ -10,7 +10,9 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <optional>
+#include <cstdlib>
+#include <span>
+#include <vector>
 
 namespace imprint {
 
@@ -173,9 +175,8 @@ void require_distinct(const Config& config)
         refuse("EpochIndex and AnchorIndex are the same");
 }
 
-Config config_from(econf_file* file)
+void apply_file(Config& config, econf_file* file)
 {
-    Config config;
     apply_section(config, file, nullptr);
     Names sections;
     const auto result = econf_getGroups(file, &sections.size, &sections.list);
@@ -183,8 +184,6 @@ Config config_from(econf_file* file)
         check(result, "the configuration");
     for (const char* section : sections)
         apply_section(config, file, section);
-    require_distinct(config);
-    return config;
 }
 
 Secret read_auth(const std::filesystem::path& path)
@@ -201,13 +200,23 @@ Secret read_auth(const std::filesystem::path& path)
 
 Config load_config(const std::filesystem::path& vendor, const std::filesystem::path& administrator)
 {
-    econf_file* raw = nullptr;
-    const auto result = econf_readDirs(&raw, vendor.c_str(), administrator.c_str(), "imprintd", "conf", "=", "#");
-    const File file(raw);
+    // Each file by itself: merged ones (econf_readDirs) forget where a value stood.
+    econf_file** raw = nullptr;
+    std::size_t size = 0;
+    const auto result =
+        econf_readDirsHistory(&raw, &size, vendor.c_str(), administrator.c_str(), "imprintd", "conf", "=", "#");
     if (result == ECONF_NOFILE)
         return {};
     check(result, "the configuration");
-    return config_from(file.get());
+    const Owned<econf_file*, ::free> array(raw);
+    std::vector<File> files;
+    for (auto* file : std::span(raw, size))
+        files.emplace_back(file);
+    Config config;
+    for (const auto& file : files)
+        apply_file(config, file.get());
+    require_distinct(config);
+    return config;
 }
 
 Config load_config(const std::filesystem::path& path)
@@ -216,7 +225,10 @@ Config load_config(const std::filesystem::path& path)
     const auto result = econf_readFile(&raw, path.c_str(), "=", "#");
     const File file(raw);
     check(result, path.string());
-    return config_from(file.get());
+    Config config;
+    apply_file(config, file.get());
+    require_distinct(config);
+    return config;
 }
 
 void read_credentials(tpm::Settings& settings, const std::filesystem::path& directory)
