@@ -21,7 +21,8 @@ constexpr std::chrono::microseconds timeout = std::chrono::seconds(10);
 void throw_if_error(sd_bus_message* reply)
 {
     if (const auto* error = sd_bus_message_get_error(reply))
-        deny(std::string("cannot be decided: ") + (error->message != nullptr ? error->message : error->name));
+        deny(std::string("polkit or the bus cannot tell: ") +
+             (error->message != nullptr ? error->message : error->name));
 }
 
 bool is_root(sd_bus_message* reply)
