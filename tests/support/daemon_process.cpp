@@ -68,7 +68,8 @@ void DaemonProcess::write_configuration() const
     std::string text = "[Device]\nStateDirectory=" + state_directory().string() + "\n";
     if (!settings_.trust_bundle.empty())
         text += "TrustBundle=" + settings_.trust_bundle.string() + "\n";
-    text += "[TPM]\nTCTI=" + (settings_.tcti.empty() ? tpm_.tools_tcti() : settings_.tcti) + "\n";
+    text +=
+        "[TPM]\nTCTI=" + (settings_.tcti.empty() ? test_tcti("path=" + tpm_.socket().string()) : settings_.tcti) + "\n";
     write_file(configuration(), as_bytes(text + settings_.configuration));
 }
 
@@ -83,13 +84,13 @@ void DaemonProcess::start()
     }
 }
 
-void DaemonProcess::launch(const Arguments& arguments)
+void DaemonProcess::launch(const Environment& environment)
 {
-    auto environment = bus_.environment();
-    environment.emplace_back("NOTIFY_SOCKET", (directory_.path() / "notify").string());
-    Arguments all{IMPRINT_TEST_IMPRINTD, "--config", configuration().string()};
-    all.insert(all.end(), arguments.begin(), arguments.end());
-    process_ = std::make_unique<Process>(all, environment, directory_.path() / "log");
+    auto all = bus_.environment();
+    all.emplace_back("NOTIFY_SOCKET", (directory_.path() / "notify").string());
+    all.insert(all.end(), environment.begin(), environment.end());
+    process_ = std::make_unique<Process>(Arguments{IMPRINT_TEST_IMPRINTD, "--config", configuration().string()}, all,
+                                         directory_.path() / "log");
 }
 
 int DaemonProcess::stop()
@@ -121,11 +122,14 @@ Finished DaemonProcess::run(const Arguments& arguments, const std::string& input
     return test::run(arguments, input, bus_.environment());
 }
 
-Finished DaemonProcess::imprintctl(Arguments arguments, const std::string& input) const
+Finished DaemonProcess::imprintctl(const Arguments& arguments, const std::string& input) const
 {
-    arguments.insert(arguments.begin(), IMPRINT_TEST_IMPRINTCTL);
-    return run(arguments, input);
+    Arguments all{imprintctl_path()};
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    return run(all, input);
 }
+
+std::string DaemonProcess::imprintctl_path() { return IMPRINT_TEST_IMPRINTCTL; }
 
 Finished DaemonProcess::call(const Arguments& method_signature_values) const
 {

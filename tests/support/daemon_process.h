@@ -26,31 +26,32 @@ public:
         SoftwareTpm::Kind tpm = SoftwareTpm::Kind::manufactured;
         unsigned chip = 0;
         std::filesystem::path trust_bundle; // TrustBundle=
-        std::string tcti; // TCTI=; empty: the socket of the TPM
+        std::string tcti; // TCTI=; empty: the test TCTI on the TPM's socket, so that tpm2-tools can look in between
         std::string configuration; // further lines, "[Timeouts]\nMessageSec=2\n"
     };
     // Starts the TPM and the bus; start() starts imprintd.
     explicit DaemonProcess(Settings settings);
 
     void start(); // returns after READY=1
-    // Without waiting: for daemons that are meant to fail. Further arguments follow --config.
-    void launch(const Arguments& arguments = {});
+    void launch(const Environment& environment = {}); // without waiting: for daemons that are meant to fail
     int stop(); // SIGTERM; the exit code
     void kill(); // SIGKILL, as if the power failed
 
     SoftwareTpm& tpm() { return tpm_; }
-    PrivateBus& bus() { return bus_; }
+    const PrivateBus& bus() const { return bus_; }
     Process& process() { return *process_; }
     const NotifySocket& notifications() const { return notifications_; }
     std::filesystem::path state_directory() const { return directory_.path() / "state"; }
+    std::filesystem::path directory() const { return directory_.path(); } // for what a test needs beside it
     std::filesystem::path configuration() const { return directory_.path() / "imprintd.conf"; }
     void wipe_disk() const; // everything in the state directory
     std::string log() const; // what imprintd wrote to stderr, all its runs
 
     // A program with this bus as its system bus.
     Finished run(const Arguments& arguments, const std::string& input = {}) const;
-    Finished imprintctl(Arguments arguments, const std::string& input = {}) const;
-    // `busctl --system call` of one of Device1's methods, without its own timeout: "Personalize", "sa{sv}", "...", "0".
+    Finished imprintctl(const Arguments& arguments, const std::string& input = {}) const;
+    static std::string imprintctl_path();
+    // `busctl --system call` of one of Device1's methods: {"Personalize", "sa{sv}", "localhost:1", "0"}.
     Finished call(const Arguments& method_signature_values) const;
     // The property as busctl prints it, "s \"blank\"".
     std::string property(const std::string& name) const;

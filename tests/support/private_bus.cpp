@@ -34,7 +34,8 @@ std::filesystem::path write_configuration(const std::filesystem::path& directory
 PrivateBus::PrivateBus(const std::filesystem::path& directory)
     : address_("unix:path=" + (directory / "bus").string())
     , daemon_({"dbus-daemon", "--config-file=" + write_configuration(directory, address_).string(), "--nofork",
-               "--nopidfile", "--nosyslog", "--print-address"})
+               "--nopidfile", "--nosyslog", "--print-address"},
+              {}, directory / "bus.log")
 {
     if (!daemon_.line_after("unix:"))
         throw std::runtime_error("dbus-daemon does not start");

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+// Methods: what they refuse, and how they behave while they take their time.
+#include "tests/dbus/fixture.h"
+
+#include <array>
+#include <csignal>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace imprint::test {
+namespace {
+
+class Calls : public OnTheBus {
+protected:
+    Calls() { device.start(); }
+    Calls(DaemonProcess::Settings settings)
+        : OnTheBus(std::move(settings))
+    {
+        device.start();
+    }
+
+    // A personalization that hangs at a silent station. Returns with the station's end of the line.
+    Fd hang(Process& call)
+    {
+        call = start_call("Personalize", {station.address(), no_options}, "hanging");
+        return station.accept();
+    }
+    void expect_idle()
+    {
+        EXPECT_EQ(device.property("Busy"), "b false");
+        EXPECT_EQ(device.property("Progress"), "(us) 0 \"\"");
+    }
+    Process hanging{{"true"}};
+};
+
+TEST_F(Calls, WhatTheStateForbidsIsNamed)
+{
+    EXPECT_EQ(error_of(call("EnterOperating")), "org.imprint.Error.WrongState");
+    EXPECT_EQ(error_of(call("EnterPersonalization")), "org.imprint.Error.WrongState");
+    EXPECT_EQ(error_of(call("ExportBackup")), "org.imprint.Error.WrongState");
+    EXPECT_EQ(device.property("State"), "s \"blank\"");
+}
+
+TEST_F(Calls, PeersThatAreNotThereAreNamed)
+{
+    EXPECT_EQ(error_of(call("Personalize", {"unix:/nobody", no_options})), "org.imprint.Error.ConnectionRefused");
+    EXPECT_EQ(error_of(call("Recover", {"http://127.0.0.1:1"})), "org.imprint.Error.ConnectionRefused");
+    expect_idle();
+}
+
+TEST_F(Calls, MissingAddressesAreNamed)
+{
+    EXPECT_EQ(error_of(call("Personalize", {"", no_options})), "org.imprint.Error.NotConfigured");
+    EXPECT_EQ(error_of(call("Recover", {""})), "org.imprint.Error.NotConfigured");
+}
+
+class Configured : public Calls {
+protected:
+    Configured()
+        : Calls({.configuration = "[Device]\nStationAddress=unix:/nobody\nArchiveAddress=http://127.0.0.1:1\n"})
+    {
+    }
+};
+
+TEST_F(Configured, AddressesComeFromTheConfiguration)
+{
+    EXPECT_EQ(error_of(call("Personalize", {"", no_options})), "org.imprint.Error.ConnectionRefused");
+    EXPECT_EQ(error_of(call("Recover", {""})), "org.imprint.Error.ConnectionRefused");
+}
+
+TEST_F(Calls, OddArgumentsAreNamed)
+{
+    const std::string invalid = "org.imprint.Error.InvalidArgument";
+    EXPECT_EQ(error_of(call("Personalize", {"unix:/nobody", "{'fast': <true>}"})), invalid);
+    EXPECT_EQ(error_of(call("Personalize", {"unix:/nobody", "{'switch': <'yes'>}"})), invalid);
+    EXPECT_EQ(error_of(call("Personalize", {std::string(1025, 'a'), no_options})), invalid);
+    EXPECT_EQ(error_of(call("Recover", {std::string(1025, 'a')})), invalid);
+    EXPECT_EQ(error_of(call("Restore", {"@ay []"})), invalid);
+    EXPECT_EQ(device.call({"Personalize", "sa{sv}", "unix:/nobody", "2", "switch", "b", "true", "switch", "b", "true"})
+                  .status,
+              1)
+        << "an option given twice";
+    EXPECT_EQ(device.property("State"), "s \"blank\"") << "something was begun";
+}
+
+TEST_F(Calls, ARecordThatIsNoneIsNamed)
+{
+    EXPECT_EQ(error_of(call("Restore", {"[byte 1, 2, 3]"})), "org.imprint.Error.RecordInvalid");
+    EXPECT_EQ(device.property("State"), "s \"blank\"");
+}
+
+TEST_F(Calls, ASecondLongCallIsBusy)
+{
+    const auto line = hang(hanging);
+    for (const auto& [method, arguments] : {std::pair<std::string, Arguments>{"Personalize", {"x", no_options}},
+                                            {"EnterOperating", {}},
+                                            {"EnterPersonalization", {}},
+                                            {"Recover", {"http://127.0.0.1:1"}},
+                                            {"Restore", {"[byte 1]"}}})
+        EXPECT_EQ(error_of(call(method, arguments)), "org.imprint.Error.Busy") << method;
+    EXPECT_EQ(device.property("Busy"), "b true");
+    EXPECT_TRUE(hanging.running());
+}
+
+TEST_F(Calls, CancelEndsAHangingCall)
+{
+    const auto line = hang(hanging);
+    EXPECT_EQ(error_of(call("Cancel")), "");
+    EXPECT_EQ(end_of(hanging, "hanging"), "org.imprint.Error.Cancelled");
+    expect_idle();
+    const auto again = hang(hanging);
+    EXPECT_TRUE(again) << "the next call does not work";
+}
+
+TEST_F(Calls, CancelOfNothingIsNoError) { EXPECT_EQ(error_of(call("Cancel")), ""); }
+
+TEST_F(Calls, AStationThatHangsUpIsNamed)
+{
+    auto line = hang(hanging);
+    line = Fd();
+    EXPECT_EQ(end_of(hanging, "hanging"), "org.imprint.Error.ConnectionLost");
+    expect_idle();
+}
+
+TEST_F(Calls, ACallGoesOnWithoutItsCaller)
+{
+    auto line = hang(hanging);
+    hanging.signal(SIGKILL);
+    hanging.wait();
+    EXPECT_EQ(device.property("Busy"), "b true");
+    // Only the end of the conversation ends it.
+    Process monitor({"gdbus", "monitor", "--system", "--dest", "org.imprint.Device1"}, device.bus().environment());
+    ASSERT_TRUE(monitor.line_after("The name org.imprint.Device1 is owned by"));
+    line = Fd();
+    for (auto signal = monitor.line_after(""); signal && signal->find("'Busy': <false>") == std::string::npos;)
+        signal = monitor.line_after("");
+    expect_idle();
+}
+
+TEST_F(Calls, ACallGoesOnWhenItsCallersPatienceEnds)
+{
+    hanging = Process({"busctl", "--system", "--timeout=100ms", "call", "org.imprint.Device1", "/org/imprint/Device1",
+                       "org.imprint.Device1", "Personalize", "sa{sv}", station.address(), "0"},
+                      device.bus().environment(), device.directory() / "impatient");
+    const auto line = station.accept();
+    EXPECT_EQ(hanging.wait(), 1);
+    EXPECT_EQ(device.property("Busy"), "b true");
+    EXPECT_EQ(error_of(call("Cancel")), "");
+}
+
+TEST_F(Calls, Attack25_PropertiesAnswerWhileTheStationHangs)
+{
+    const auto line = hang(hanging);
+    for (int i = 0; i < 20; ++i)
+        ASSERT_EQ(device.property("State"), "s \"personalization\"");
+    EXPECT_TRUE(hanging.running()) << "the long call was answered first";
+}
+
+TEST_F(Calls, Attack25_PropertiesAnswerWhileTheTpmHangs)
+{
+    // A TPM that takes the command and never answers stands in the place of ours.
+    device.tpm().kill();
+    std::filesystem::remove(device.tpm().socket());
+    const SilentPeer silent_tpm(device.tpm().socket());
+    hanging = start_call("Personalize", {station.address(), no_options}, "hanging");
+    auto line = silent_tpm.accept();
+    for (int i = 0; i < 20; ++i)
+        ASSERT_EQ(device.property("State"), "s \"blank\"");
+    EXPECT_EQ(device.property("Busy"), "b true");
+    EXPECT_TRUE(hanging.running()) << "the long call was answered first";
+}
+
+TEST_F(Calls, ADescriptorWorksLikeAnAddress)
+{
+    std::array<int, 2> ends{};
+    ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()), 0);
+    Fd ours(ends[0]), theirs(ends[1]);
+    hanging = start_call("PersonalizeWithDescriptor", {"handle " + std::to_string(theirs.get()), no_options}, "hanging",
+                         {theirs.get()});
+    theirs = Fd();
+    // The daemon has its own copy, on which it says hello as a TLS client.
+    std::array<std::uint8_t, 2> start{};
+    ASSERT_EQ(recv(ours.get(), start.data(), start.size(), MSG_WAITALL), 2);
+    EXPECT_EQ(start[0], 0x16) << "no TLS handshake";
+    ours = Fd();
+    EXPECT_EQ(end_of(hanging, "hanging"), "org.imprint.Error.ConnectionLost");
+}
+
+TEST_F(Calls, Attack24_OnlySocketsAndLinesAreTaken)
+{
+    write_file(files / "regular", as_bytes("text"));
+    for (const auto* path : {"/dev/null", "/proc/self/status", "/tmp"}) {
+        const Fd fd(open(path, O_RDONLY | O_CLOEXEC));
+        auto call = start_call("PersonalizeWithDescriptor", {"handle " + std::to_string(fd.get()), no_options},
+                               "refused", {fd.get()});
+        EXPECT_EQ(end_of(call, "refused"), "org.imprint.Error.InvalidArgument") << path;
+        remove_file(device.directory() / "refused");
+    }
+    EXPECT_EQ(device.property("State"), "s \"blank\"");
+}
+
+TEST_F(Calls, ErrorsSayWhatToDo)
+{
+    const auto finished = device.call({"EnterOperating"});
+    EXPECT_NE(finished.err.find("\nRead the State property; it names the state and what leads out of it."),
+              std::string::npos)
+        << finished.err;
+}
+
+} // namespace
+} // namespace imprint::test

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is installed beside the programs: checked by the tools that will read it.
+#include "tests/support/process.h"
+
+#include <gtest/gtest.h>
+
+namespace imprint::test {
+namespace {
+
+const std::filesystem::path source = IMPRINT_SOURCE;
+
+TEST(Units, ImprintdIsHardened)
+{
+    const auto result = run({"systemd-analyze", "security", "--offline=true", "--threshold=13", IMPRINT_UNIT});
+    EXPECT_EQ(result.status, 0) << result.out << result.err;
+}
+
+TEST(Units, ImprintdIsUnderstood)
+{
+    // The service manager's own parser; the program and its man pages are not installed here.
+    TemporaryDirectory directory;
+    const auto unit = directory / "imprintd.service";
+    const auto edited = run({"sed", "-e", "s,^ExecStart=.*,ExecStart=/bin/true,", "-e", "/^Documentation=/d", "-e",
+                             "s,^User=.*,User=root,", "-e", "s,^Group=.*,Group=root,", IMPRINT_UNIT});
+    write_file(unit, as_bytes(edited.out), 0644);
+    const auto result = run({"systemd-analyze", "verify", "--man=no", unit.string()});
+    EXPECT_EQ(result.status, 0) << result.err;
+    EXPECT_EQ(result.err.find("imprintd.service"), std::string::npos) << result.err;
+}
+
+TEST(Units, TheUserIsMade)
+{
+    TemporaryDirectory root;
+    std::filesystem::create_directories(root / "etc");
+    const auto result = run({"systemd-sysusers", "--root=" + root.path().string(), source / "units/imprintd.sysusers"});
+    EXPECT_EQ(result.status, 0) << result.err;
+    const auto groups = to_string(read_file(root / "etc/group", 65536).value());
+    EXPECT_NE(groups.find("tss:x:"), std::string::npos);
+    EXPECT_NE(groups.find(":imprint\n"), std::string::npos) << "not a member of tss: " << groups;
+}
+
+TEST(Units, XmlIsWellFormed)
+{
+    for (const auto* file :
+         {"units/org.imprint.Device1.conf", "units/org.imprint.Device1.policy", "dbus/org.imprint.Device1.xml"})
+        EXPECT_EQ(run({"xmllint", "--noout", "--nonet", source / file}).status, 0) << file;
+}
+
+TEST(Units, TheActivationFileNamesTheUnit)
+{
+    const auto text = to_string(read_file(source / "units/org.imprint.Device1.service", 65536).value());
+    EXPECT_NE(text.find("\nName=org.imprint.Device1\n"), std::string::npos);
+    EXPECT_NE(text.find("\nSystemdService=imprintd.service\n"), std::string::npos);
+}
+
+TEST(Units, EveryActionIsAskedForAndDeclared)
+{
+    const auto asked = run({"grep", "-oE", "org\\.imprint\\.Device1\\.[a-z-]+\"", source / "dbus/service.cpp"});
+    const auto declared =
+        run({"grep", "-oE", "org\\.imprint\\.Device1\\.[a-z-]+\"", source / "units/org.imprint.Device1.policy"});
+    EXPECT_FALSE(asked.out.empty());
+    EXPECT_EQ(asked.out, declared.out);
+}
+
+TEST(ManPages, AreCleanAndComplete)
+{
+    for (const auto* page : {"daemon/imprintd.8", "daemon/imprintd.conf.5", "dbus/org.imprint.Device1.5",
+                             "dbus/imprintctl/imprintctl.1"}) {
+        const auto result = run({"mandoc", "-Tlint", "-W", "warning", source / page});
+        EXPECT_EQ(result.status, 0) << result.out;
+    }
+}
+
+} // namespace
+} // namespace imprint::test
