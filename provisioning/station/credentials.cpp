@@ -64,6 +64,8 @@ Credentials load_credentials(const CredentialSources& sources, pki::Time now)
     Pair signing = load("signing", sources.signing_key, pki::Role::station_signing);
     Pair identity = load("identity-ca", sources.identity_ca_key, pki::Role::identity_ca);
     Pair tls = load("tls", sources.tls_key, pki::Role::station_tls);
+    if (signing.chain.front().common_name() != tls.chain.front().common_name()) // devices would refuse us
+        throw Error(Reason::not_configured, "signing.pem and tls.pem name different stations");
     return {std::move(signing.chain), std::move(signing.key), std::move(identity.chain), std::move(identity.key),
             std::move(tls.chain),     std::move(tls.key),     std::move(trust)};
 }
