@@ -80,7 +80,7 @@ Bytes DeviceSide::send_hello(const protocol::Message& message)
     return hello_;
 }
 
-protocol::Message DeviceSide::proof(BytesView bytes)
+protocol::Message DeviceSide::proof(BytesView bytes, const tpm::EndorsementKey& activating)
 {
     const auto challenge = protocol::parse(bytes).or_throw().challenge();
     qualifying_data_ = protocol::qualifying_data(channel_binding_, hello_, bytes);
@@ -88,8 +88,7 @@ protocol::Message DeviceSide::proof(BytesView bytes)
     auto& proof = *message.mutable_proof();
     if (challenge.has_credential()) {
         const auto secret = device_.module.activate_credential(
-            device_.endorsement_key(),
-            {to_bytes(challenge.credential().id_object()), to_bytes(challenge.credential().secret())});
+            activating, {to_bytes(challenge.credential().id_object()), to_bytes(challenge.credential().secret())});
         proof.set_activated_secret(to_string(secret.view()));
     }
     work_.emplace(device_.module);

@@ -36,7 +36,8 @@ public:
     protocol::Message hello();
     // The bytes to send; also what the proofs are bound to.
     Bytes send_hello(const protocol::Message& message);
-    protocol::Message proof(BytesView challenge);
+    protocol::Message proof(BytesView challenge) { return proof(challenge, device_.endorsement_key()); }
+    protocol::Message proof(BytesView challenge, const tpm::EndorsementKey& activating);
     protocol::Message backup(BytesView grant);
     protocol::Message resume() const; // after a backup
 
