@@ -3,6 +3,7 @@
 
 #include "dbus/boundary.h"
 
+#include <algorithm>
 #include <chrono>
 
 namespace imprint::dbus {
@@ -10,7 +11,7 @@ namespace imprint::dbus {
 namespace {
 
 // So that strangers cannot fill the memory with unanswered questions.
-constexpr std::size_t most_questions = 64;
+constexpr std::ptrdiff_t most_questions = 64;
 
 // Somebody types a password meanwhile.
 constexpr std::chrono::microseconds interactive_timeout = std::chrono::minutes(2);
@@ -52,9 +53,7 @@ void read_verdict(sd_bus_message* reply, const char* action)
 
 void Authorization::check(sd_bus_message* call, const char* action, Then then)
 {
-    if (questions_.size() >= most_questions)
-        throw Error(Reason::busy, "too many callers wait for their authorization");
-    questions_.push_back({this, keep(call), action, std::move(then), nullptr, {}});
+    questions_.push_back({this, keep(call), action, std::move(then), nullptr, false, {}});
     auto& question = questions_.back();
     question.place = std::prev(questions_.end());
     sd_bus_slot* slot = nullptr;
@@ -102,6 +101,8 @@ int Authorization::on_user(sd_bus_message* reply, void* data, sd_bus_error*) noe
 
 void Authorization::ask_polkit(Question& question)
 {
+    if (std::ranges::count(questions_, true, &Question::with_polkit) >= most_questions)
+        throw Error(Reason::busy, "too many callers wait for polkit");
     const bool interactive = sd_bus_message_get_allow_interactive_authorization(question.call.get()) > 0;
     sd_bus_message* raw = nullptr;
     dbus::check(sd_bus_message_new_method_call(bus_, &raw, "org.freedesktop.PolicyKit1",
@@ -118,6 +119,7 @@ void Authorization::ask_polkit(Question& question)
     dbus::check(sd_bus_call_async(bus_, &slot, raw, on_polkit, &question, static_cast<std::uint64_t>(patience.count())),
                 "ask polkit");
     question.pending.reset(slot);
+    question.with_polkit = true;
 }
 
 int Authorization::on_polkit(sd_bus_message* reply, void* data, sd_bus_error*) noexcept

@@ -21,7 +21,7 @@ public:
     // Runs `then` in the loop once the sender of `call` is known to be authorized for polkit's `action` (a literal);
     // otherwise answers the call with NotAuthorized. The subject is the sender's unique name on the bus, which no
     // other process can take over. The user is asked only if the call allows it. What `then` throws answers the call.
-    // Throws Error(busy) if too many callers wait for polkit.
+    // Callers beyond what polkit can be asked for at once get Busy; root is never among them.
     using Then = std::function<void(sd_bus_message* call)>;
     void check(sd_bus_message* call, const char* action, Then then);
 
@@ -32,6 +32,7 @@ private:
         const char* action;
         Then then;
         Slot pending;
+        bool with_polkit;
         std::list<Question>::iterator place;
     };
     static int on_user(sd_bus_message* reply, void* question, sd_bus_error*) noexcept;

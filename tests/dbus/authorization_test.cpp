@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who may do what: root without polkit, others with the real polkit daemon or not at all.
+#include "dbus/handles.h"
 #include "tests/dbus/fixture.h"
 
 #include <csignal>
+#include <cstdlib>
+#include <unistd.h>
 
 namespace imprint::test {
 namespace {
@@ -103,12 +106,91 @@ TEST_F(WithPolkit, Attack23_ACallerThatVanishesWhilePolkitIsAskedGetsNothing)
     EXPECT_EQ(device.log().find("EnterOperating"), std::string::npos) << device.log();
 }
 
+// A connection of another user's, for callers that gdbus is too slow for.
+dbus::Bus connect_as(unsigned user, const std::string& address)
+{
+    setenv("DBUS_SYSTEM_BUS_ADDRESS", address.c_str(), 1);
+    sd_bus* raw = nullptr;
+    const bool changed = seteuid(user) == 0;
+    const int opened = sd_bus_open_system(&raw);
+    if (!changed || seteuid(0) != 0)
+        throw std::runtime_error("cannot be another user");
+    dbus::check(opened, "connect");
+    return dbus::Bus(raw);
+}
+
+TEST_F(WithPolkit, AFloodOfCallersDoesNotKeepRootOut)
+{
+    polkit->signal(SIGSTOP);
+    const auto bus = connect_as(nobody, device.bus().address());
+    const auto enter_operating = [&](sd_bus_error* error) {
+        return sd_bus_call_method(bus.get(), dbus::service_name, dbus::object_path, dbus::interface_name,
+                                  "EnterOperating", error, nullptr, "");
+    };
+    constexpr int as_many_as_are_asked = 64;
+    for (int i = 0; i < as_many_as_are_asked; ++i)
+        ASSERT_GE(sd_bus_call_method_async(bus.get(), nullptr, dbus::service_name, dbus::object_path,
+                                           dbus::interface_name, "EnterOperating", nullptr, nullptr, ""),
+                  0);
+    sd_bus_error error = SD_BUS_ERROR_NULL;
+    EXPECT_LT(enter_operating(&error), 0);
+    EXPECT_STREQ(error.name, "org.imprint.Error.Busy");
+    sd_bus_error_free(&error);
+    EXPECT_EQ(error_of(call("EnterOperating")), "org.imprint.Error.WrongState");
+}
+
 TEST_F(WithPolkit, ItsEndIsARefusal)
 {
     polkit->signal(SIGKILL);
     polkit->wait();
     EXPECT_EQ(error_of(call("EnterOperating", {}, nobody)), denied);
     EXPECT_EQ(error_of(call("EnterOperating")), "org.imprint.Error.WrongState") << "root needs no polkit";
+}
+
+// The shipped bus policy on a bus that refuses by default, as the system bus does; root stands in for the daemon's
+// user.
+class BusPolicy : public OnTheBus {
+protected:
+    BusPolicy()
+        : OnTheBus({.bus_policy = policies()})
+    {
+        device.start();
+    }
+    static std::string policies()
+    {
+        const std::string defaults = R"(  <policy context="default">
+    <allow user="*"/>
+    <deny own="*"/>
+    <deny send_type="method_call"/>
+    <allow send_type="signal"/>
+    <allow send_requested_reply="true" send_type="method_return"/>
+    <allow send_requested_reply="true" send_type="error"/>
+    <allow receive_type="method_call"/>
+    <allow receive_type="method_return"/>
+    <allow receive_type="error"/>
+    <allow receive_type="signal"/>
+    <allow send_destination="org.freedesktop.DBus" send_interface="org.freedesktop.DBus"/>
+  </policy>
+)";
+        const auto shipped = run({"sed", "-n", "-e", "s/user=\"imprint\"/user=\"root\"/", "-e",
+                                  "/<policy/,/<.policy>/p", IMPRINT_SOURCE "/units/org.imprint.Device1.conf"});
+        return defaults + shipped.out;
+    }
+};
+
+TEST_F(BusPolicy, EverybodyMayCall)
+{
+    EXPECT_EQ(error_of(call("EnterOperating")), "org.imprint.Error.WrongState");
+    EXPECT_EQ(error_of(call("EnterOperating", {}, nobody)), denied) << "by the daemon, not by the bus";
+    EXPECT_EQ(error_of(call("ExportBackup", {}, nobody)), "org.imprint.Error.WrongState");
+    EXPECT_EQ(device.property("State"), "s \"blank\"");
+}
+
+TEST_F(BusPolicy, NobodyElseMayOwnTheName)
+{
+    device.stop();
+    const auto bus = connect_as(nobody, device.bus().address());
+    EXPECT_EQ(sd_bus_request_name(bus.get(), dbus::service_name, 0), -EACCES);
 }
 
 } // namespace

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Methods: what they refuse, and how they behave while they take their time.
+#include "backup/package/record.h"
+#include "dbus/handles.h"
 #include "tests/dbus/fixture.h"
 
 #include <array>
@@ -82,6 +84,25 @@ TEST_F(Calls, OddArgumentsAreNamed)
               1)
         << "an option given twice";
     EXPECT_EQ(device.property("State"), "s \"blank\"") << "something was begun";
+}
+
+TEST_F(Calls, AnOversizedRecordIsNotEvenTaken)
+{
+    setenv("DBUS_SYSTEM_BUS_ADDRESS", device.bus().address().c_str(), 1);
+    sd_bus* bus = nullptr;
+    dbus::check(sd_bus_open_system(&bus), "connect");
+    const dbus::Bus closed(bus);
+    sd_bus_message* raw = nullptr;
+    dbus::check(sd_bus_message_new_method_call(bus, &raw, dbus::service_name, dbus::object_path, dbus::interface_name,
+                                               "Restore"),
+                "make a call");
+    const dbus::Message call(raw);
+    const Bytes record(package::max_record + 1);
+    dbus::check(sd_bus_message_append_array(raw, 'y', record.data(), record.size()), "fill the call");
+    sd_bus_error error = SD_BUS_ERROR_NULL;
+    EXPECT_LT(sd_bus_call(bus, raw, 0, &error, nullptr), 0);
+    EXPECT_STREQ(error.name, "org.imprint.Error.InvalidArgument");
+    sd_bus_error_free(&error);
 }
 
 TEST_F(Calls, ARecordThatIsNoneIsNamed)

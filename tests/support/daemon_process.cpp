@@ -57,7 +57,7 @@ std::string NotifySocket::wait_for(const std::string& line, std::chrono::seconds
 DaemonProcess::DaemonProcess(Settings settings)
     : settings_(std::move(settings))
     , tpm_(settings_.tpm, SoftwareTpm::Access::socket, settings_.chip)
-    , bus_(bus_directory(directory_.path()))
+    , bus_(bus_directory(directory_.path()), settings_.bus_policy)
     , notifications_(directory_.path() / "notify")
 {
     write_configuration();

@@ -28,6 +28,7 @@ public:
         std::filesystem::path trust_bundle; // TrustBundle=
         std::string tcti; // TCTI=; empty: the test TCTI on the TPM's socket, so that tpm2-tools can look in between
         std::string configuration; // further lines, "[Timeouts]\nMessageSec=2\n"
+        std::string bus_policy = PrivateBus::permissive;
     };
     // Starts the TPM and the bus; start() starts imprintd.
     explicit DaemonProcess(Settings settings);

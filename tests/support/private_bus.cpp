@@ -7,23 +7,16 @@ namespace imprint::test {
 
 namespace {
 
-std::filesystem::path write_configuration(const std::filesystem::path& directory, const std::string& address)
+std::filesystem::path write_configuration(const std::filesystem::path& directory, const std::string& address,
+                                          const std::string& policy)
 {
     const std::string text = R"(<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
 <busconfig>
   <type>system</type>
-  <listen>)" +
-        address + R"(</listen>
   <auth>EXTERNAL</auth>
-  <policy context="default">
-    <allow user="*"/>
-    <allow own="*"/>
-    <allow send_destination="*" eavesdrop="true"/>
-    <allow receive_sender="*" eavesdrop="true"/>
-  </policy>
-</busconfig>
-)";
+  <listen>)" +
+        address + "</listen>\n" + policy + "</busconfig>\n";
     const auto file = directory / "bus.conf";
     write_file(file, as_bytes(text));
     return file;
@@ -31,9 +24,17 @@ std::filesystem::path write_configuration(const std::filesystem::path& directory
 
 } // namespace
 
-PrivateBus::PrivateBus(const std::filesystem::path& directory)
+const std::string PrivateBus::permissive = R"(  <policy context="default">
+    <allow user="*"/>
+    <allow own="*"/>
+    <allow send_destination="*" eavesdrop="true"/>
+    <allow receive_sender="*" eavesdrop="true"/>
+  </policy>
+)";
+
+PrivateBus::PrivateBus(const std::filesystem::path& directory, const std::string& policy)
     : address_("unix:path=" + (directory / "bus").string())
-    , daemon_({"dbus-daemon", "--config-file=" + write_configuration(directory, address_).string(), "--nofork",
+    , daemon_({"dbus-daemon", "--config-file=" + write_configuration(directory, address_, policy).string(), "--nofork",
                "--nopidfile", "--nosyslog", "--print-address"},
               {}, directory / "bus.log")
 {

@@ -8,8 +8,10 @@ namespace imprint::test {
 
 class PrivateBus {
 public:
-    // Listens on <directory>/bus and lets every user own, send and receive everything.
-    explicit PrivateBus(const std::filesystem::path& directory);
+    // The policy of a bus on which every user may own, send and receive everything.
+    static const std::string permissive;
+    // Listens on <directory>/bus. `policy`: <policy> elements.
+    explicit PrivateBus(const std::filesystem::path& directory, const std::string& policy = permissive);
     // What sd_bus_open_system(), busctl and gdbus need to find it.
     Environment environment() const { return {{"DBUS_SYSTEM_BUS_ADDRESS", address_}}; }
     const std::string& address() const { return address_; }
