@@ -118,9 +118,10 @@ Result<Granted> check_grant(const protocol::Grant& grant, const Expected& expect
     if (const auto verdict = check_same_identity(*identity, *module, *data, expected.identity); !verdict)
         return verdict.refusal();
 
-    Granted granted{*module, *identity, {}, *std::move(data)};
+    Granted granted{*module, *identity, {}, {}, *std::move(data)};
+    add_missing(granted.identity_issuers, between(*identity_chain));
     add_missing(granted.issuers, between(*module_chain));
-    add_missing(granted.issuers, between(*identity_chain));
+    add_missing(granted.issuers, granted.identity_issuers);
     return granted;
 }
 

@@ -33,6 +33,7 @@ struct Expected {
 struct Granted {
     pki::Certificate module;
     pki::Certificate identity;
+    pki::Certificates identity_issuers; // the anchor left out
     pki::Certificates issuers; // of both, the anchor left out
     package::DataPackage data;
 };

@@ -65,11 +65,12 @@ void Device::Impl::require(std::initializer_list<State> allowed, const std::stri
     const State state = known_.state;
     if (std::ranges::count(allowed, state) > 0)
         return;
+    const std::string notes = known_.detail();
     const std::string detail = what + " is not possible in the state " + std::string(name(state)) + ": " +
-        std::string(hint(state)) + (known_.detail.empty() ? "" : " (" + known_.detail + ")");
+        std::string(hint(state)) + (notes.empty() ? "" : " (" + notes + ")");
     switch (state) {
     case State::tpm_unavailable:
-        throw Error(Reason::tpm_unavailable, detail);
+        throw Error(known_.fault, detail);
     case State::tpm_replaced:
         throw Error(Reason::tpm_replaced, detail);
     case State::anchor_mismatch:

@@ -7,11 +7,6 @@ namespace {
 
 constexpr std::size_t max_bundle = 1024 * 1024;
 
-void add_detail(Knowledge& known, const std::string& sentence)
-{
-    known.detail += (known.detail.empty() ? "" : "; ") + sentence;
-}
-
 // The files' storage key stands in the TPM: no need to read the endorsement keys, which is slow.
 bool vouched_for(const Knowledge& known)
 {
@@ -71,17 +66,24 @@ const lifecycle::Personalization* Knowledge::shown() const
     return file != nullptr ? file : files.newest();
 }
 
+std::string Knowledge::detail() const
+{
+    std::string text;
+    for (const auto* sentences : {&notes, &files.damaged})
+        for (const auto& sentence : *sentences)
+            text += (text.empty() ? "" : "; ") + sentence;
+    return text;
+}
+
 Knowledge look(tpm::Worker& worker, const lifecycle::Store& store, const Settings& settings, const Knowledge& before)
 {
     Knowledge known;
     known.capabilities = before.capabilities;
     known.files = store.load();
-    for (const auto& sentence : known.files.damaged)
-        add_detail(known, sentence);
     try {
         known.anchor = pki::anchor_digest(read_trust(settings));
     } catch (const Error& error) {
-        add_detail(known, error.what());
+        known.notes.emplace_back(error.what());
     }
     try {
         worker.call([&](tpm::SecurityModule& module) { look_at_tpm(known, module); });
@@ -89,8 +91,9 @@ Knowledge look(tpm::Worker& worker, const lifecycle::Store& store, const Setting
         judge_anew(known);
     } catch (const Error& error) {
         known.state = lifecycle::State::tpm_unavailable;
+        known.fault = error.reason();
         known.chip_identifier = lifecycle::summary(known.files).chip_identifier;
-        add_detail(known, error.what());
+        known.notes.emplace_back(error.what());
     }
     return known;
 }
@@ -117,7 +120,7 @@ Status status_of(const Knowledge& known)
         known.state == lifecycle::State::personalization && known.current() != nullptr && known.epoch() % 2 == 0;
     status.tpm_vendor = known.capabilities.vendor;
     status.tpm_firmware = known.capabilities.firmware;
-    status.detail = known.detail;
+    status.detail = known.detail();
     return status;
 }
 

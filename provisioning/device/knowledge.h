@@ -15,7 +15,8 @@ struct Knowledge {
     std::string chip_identifier;
     Bytes anchor; // of the trust bundle; empty if that cannot be read
     lifecycle::State state = lifecycle::State::tpm_unavailable;
-    std::string detail; // why the TPM, a file or the bundle is of no use
+    Reason fault = Reason::tpm_unavailable; // in the state of this name: why
+    std::vector<std::string> notes; // why the TPM or the bundle is of no use, and what else went wrong
 
     std::uint64_t epoch() const { return tpm.epoch; }
     bool counting() const { return tpm.epoch_status == tpm::Observation::Epoch::counting; }
@@ -23,6 +24,8 @@ struct Knowledge {
     const lifecycle::Personalization* current() const;
     // What is known of identity and keys: of the current personalization, else what is left of earlier ones.
     const lifecycle::Personalization* shown() const;
+    // The notes and the damaged files, for people.
+    std::string detail() const;
 };
 
 // Looks at everything; capabilities are taken over from `before` if they were asked already. A TPM or bundle that is

@@ -64,7 +64,7 @@ void Device::Impl::switch_to_operating()
         store_.remove_dead(odd_epoch);
     } catch (const Error& error) {
         // The switch is made, and dead files do no harm: they go at the next one.
-        known_.detail = error.what();
+        known_.notes.emplace_back(error.what());
     }
     reload();
 }

@@ -11,7 +11,8 @@ constexpr int max_attempts = 3; // each but the first has cost two increments of
 
 pki::Time now() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
 
-// A DeviceSession, kept by the thread that waits for the network and worked on by that of the TPM.
+// A DeviceSession, kept by the thread that waits for the network and worked on by that of the TPM. Its session in the
+// TPM stays open between two messages; an Error ends it before the worker may close the TPM over it.
 class RemoteSession {
 public:
     RemoteSession(tpm::Worker& worker, const lifecycle::Store& store, Situation situation, const Progress& progress)
@@ -24,10 +25,10 @@ public:
     ~RemoteSession()
     {
         try {
-            worker_.call([this](tpm::SecurityModule&) { session_.reset(); });
+            if (session_)
+                worker_.call([this](tpm::SecurityModule&) { session_.reset(); });
         } catch (...) {
-            // The TPM cannot even be opened: there is nothing left in it to flush.
-            session_.reset();
+            return; // opening the TPM anew flushes what is left of it
         }
     }
     RemoteSession(const RemoteSession&) = delete;
@@ -35,15 +36,28 @@ public:
 
     Bytes hello()
     {
-        return worker_.call([this](tpm::SecurityModule&) { return session_->hello(); });
+        return work([this] { return session_->hello(); });
     }
     Result<Bytes> take(BytesView message)
     {
-        return worker_.call([&](tpm::SecurityModule&) { return session_->take(message); });
+        return work([&] { return session_->take(message); });
     }
     bool refused_by_station() const { return session_->refused_by_station(); }
 
 private:
+    template <class F>
+    std::invoke_result_t<F> work(F step)
+    {
+        return worker_.call([&](tpm::SecurityModule&) {
+            try {
+                return step();
+            } catch (...) {
+                session_.reset();
+                throw;
+            }
+        });
+    }
+
     tpm::Worker& worker_;
     std::unique_ptr<DeviceSession> session_;
 };

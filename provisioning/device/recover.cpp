@@ -81,6 +81,9 @@ void Device::Impl::use_whole(const package::Record& record, const pki::Trust& tr
     auto chip = known_.files.chip ? *known_.files.chip
                                   : begin_chip(known_.endorsement_keys, key_of(record.content.chip_identifier()));
     const auto restored = worker_.call([&](tpm::SecurityModule& module) {
+        // Somebody evicted our keys. With the anchor in place the counter stays as it is.
+        if (known_.tpm.storage_key_name.empty() && known_.tpm.anchor)
+            module.prepare(*known_.tpm.anchor);
         if (module.read_epoch() != record.content.sequence())
             throw Error(Reason::epoch_mismatch, "the epoch counter was moved by somebody else");
         chip = finish_chip(std::move(chip), module);

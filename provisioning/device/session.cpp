@@ -162,7 +162,7 @@ Result<Bytes> DeviceSession::answer_challenge(const protocol::Challenge& challen
 }
 
 // The attested value stands in for reading the counter once more before anything is built on it.
-Verdict DeviceSession::check_epoch(const structures::Attestation& attestation) const
+Verdict DeviceSession::check_epoch(const structures::Attestation& attestation)
 {
     const Bytes signer = structures::qualified_name_of_primary(TPM2_RH_ENDORSEMENT, module_.identity_key());
     const auto value = structures::check_nv_certify(attestation, {module_.identity_key(), signer, qualifying_data_},
@@ -174,7 +174,7 @@ Verdict DeviceSession::check_epoch(const structures::Attestation& attestation) c
     return accepted();
 }
 
-Expected DeviceSession::expected() const
+Expected DeviceSession::expected()
 {
     Expected expected{*station_, module_area_, module_.identity_key(), {}, std::nullopt};
     expected.binding = {nonce_, situation_.epoch + 1, module_.epoch_index_name(),
@@ -240,7 +240,7 @@ Bytes DeviceSession::make_record(const Granted& granted, BytesView data_package)
     tls::Provider provider;
     const auto key = provider.key(granted.identity.spki(),
                                   [this](BytesView message) { return module_.sign_with_identity_key(message); });
-    return package::make_record(content, granted.identity, key.get(), granted.issuers);
+    return package::make_record(content, granted.identity, key.get(), granted.identity_issuers);
 }
 
 Result<Bytes> DeviceSession::answer_receipt(const protocol::Receipt& receipt)

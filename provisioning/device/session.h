@@ -44,8 +44,8 @@ private:
     Result<Bytes> answer_challenge(const protocol::Challenge& challenge, BytesView bytes);
     Result<Bytes> answer_grant(const protocol::Grant& grant);
     Result<Bytes> answer_receipt(const protocol::Receipt& receipt);
-    Verdict check_epoch(const structures::Attestation& attestation) const;
-    Expected expected() const;
+    Verdict check_epoch(const structures::Attestation& attestation);
+    Expected expected();
     Bytes make_record(const Granted& granted, BytesView data_package);
 
     tpm::SecurityModule& module_;
