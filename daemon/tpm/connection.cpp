@@ -34,7 +34,7 @@ Connection::Connection(Tcti tcti)
 {
     ESYS_CONTEXT* esys = nullptr;
     check(Esys_Initialize(&esys, tcti_.get(), nullptr), "start the TPM software stack");
-    esys_.reset(esys);
+    esys_.reset(esys, [](ESYS_CONTEXT* context) { Esys_Finalize(&context); });
 }
 
 void Connection::check(TSS2_RC rc, const std::string& doing) const

@@ -33,13 +33,14 @@ public:
     explicit Connection(Tcti tcti);
 
     ESYS_CONTEXT* esys() const { return esys_.get(); }
+    // For what may outlive the connection and has nothing left to do then.
+    std::weak_ptr<ESYS_CONTEXT> watch() const { return esys_; }
     // Throws the Error that rc.h assigns to the code; `doing` completes "TPM: cannot ...".
     void check(TSS2_RC rc, const std::string& doing) const;
 
 private:
-    static void finalize(ESYS_CONTEXT* esys) { Esys_Finalize(&esys); }
     Tcti tcti_;
-    Owned<ESYS_CONTEXT, finalize> esys_;
+    std::shared_ptr<ESYS_CONTEXT> esys_; // owned here alone
 };
 
 } // namespace imprint::tpm

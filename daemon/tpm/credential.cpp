@@ -9,15 +9,13 @@
 
 namespace imprint::tpm {
 
-// The key is known by its Name; that of the object that ESYS will salt to is computed, not taken from the TPM's word.
+// The key is known by its Name: that of the area which ESYS will salt to.
 ESYS_TR SecurityModule::endorsement_object(const EndorsementKey& ek, Transient& created)
 {
     const auto name = structures::name_of(ek.area);
     for (const auto& object : persistent_eks())
-        if (name_of(connection_, object) == name) {
-            public_of(connection_, object);
+        if (structures::name_of(public_of(connection_, object)) == name)
             return object.tr;
-        }
     const auto* shape = structures::ek_template_of(ek.area);
     if (!shape)
         throw Error(Reason::capability_missing, "the endorsement key was made from a template that is not known");

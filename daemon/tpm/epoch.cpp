@@ -21,9 +21,7 @@ HierarchySession SecurityModule::authorize(ESYS_TR hierarchy)
         return {connection_, hierarchy, auth, ESYS_TR_NONE};
     if (storage_.object)
         return {connection_, hierarchy, auth, storage()};
-    if (null_salt_.tr() == ESYS_TR_NONE)
-        null_salt_ = create_null_salt_key(connection_);
-    return {connection_, hierarchy, auth, null_salt_.tr()};
+    return {connection_, hierarchy, auth, create_null_salt_key(connection_).tr()};
 }
 
 void SecurityModule::increment_epoch()

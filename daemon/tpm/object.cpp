@@ -5,18 +5,18 @@ namespace imprint::tpm {
 
 void Transient::flush() noexcept
 {
-    if (tr_ == ESYS_TR_NONE)
-        return;
-    // Where even that fails, the TPM was reset or is out of reach; ESYS forgets it all the same.
-    if (Esys_FlushContext(connection_->esys(), tr_) != TSS2_RC_SUCCESS)
-        Esys_TR_Close(connection_->esys(), &tr_);
+    const auto esys = esys_.lock();
+    // Where flushing fails, the TPM was reset or is out of reach; ESYS forgets it all the same.
+    if (esys && tr_ != ESYS_TR_NONE && Esys_FlushContext(esys.get(), tr_) != TSS2_RC_SUCCESS)
+        Esys_TR_Close(esys.get(), &tr_);
     tr_ = ESYS_TR_NONE;
 }
 
 void Transient::release() noexcept
 {
-    if (tr_ != ESYS_TR_NONE)
-        Esys_TR_Close(connection_->esys(), &tr_);
+    const auto esys = esys_.lock();
+    if (esys && tr_ != ESYS_TR_NONE)
+        Esys_TR_Close(esys.get(), &tr_);
     tr_ = ESYS_TR_NONE;
 }
 

@@ -8,23 +8,24 @@
 
 namespace imprint::tpm {
 
-// A transient object or a session: flushed at the end of its life.
+// A transient object or a session: flushed at the end of its life. Where the connection ended before it, there is
+// nothing to do: a resource manager has flushed it, or the next SecurityModule will.
 class Transient {
 public:
     Transient() = default;
     Transient(const Connection& connection, ESYS_TR tr)
-        : connection_(&connection)
+        : esys_(connection.watch())
         , tr_(tr)
     {
     }
     Transient(Transient&& other) noexcept
-        : connection_(other.connection_)
+        : esys_(other.esys_)
         , tr_(std::exchange(other.tr_, ESYS_TR_NONE))
     {
     }
     Transient& operator=(Transient&& other) noexcept
     {
-        std::swap(connection_, other.connection_);
+        std::swap(esys_, other.esys_);
         std::swap(tr_, other.tr_);
         return *this;
     }
@@ -38,7 +39,7 @@ public:
     void release() noexcept;
 
 private:
-    const Connection* connection_ = nullptr;
+    std::weak_ptr<ESYS_CONTEXT> esys_;
     ESYS_TR tr_ = ESYS_TR_NONE;
 };
 

@@ -53,13 +53,14 @@ std::uint64_t SecurityModule::prepare(BytesView anchor)
         throw Error(Reason::tpm_handle_taken, "another index stands at the handle of the epoch counter");
     if (found.anchor && !equal(*found.anchor, anchor))
         throw Error(Reason::anchor_mismatch, "the TPM remembers another checking key");
+    if (!counting() && anchor_.object)
+        undefine(anchor_); // it comes back when the counter is even
     prepare_primary(storage_);
     prepare_primary(identity_);
-    if (!counting() || !found.anchor)
+    if (anchor_status() != AnchorStatus::written) {
         prepare_epoch();
-    if (!found.anchor)
         prepare_anchor(anchor);
-    null_salt_.flush();
+    }
     return read_epoch();
 }
 
@@ -108,6 +109,17 @@ void SecurityModule::define(Index& index, const TPMS_NV_PUBLIC& area)
                       "define an NV index");
     session.spent();
     index.area = area;
+}
+
+void SecurityModule::undefine(Index& index)
+{
+    auto session = authorize(ESYS_TR_RH_OWNER);
+    connection_.check(Esys_NV_UndefineSpace(connection_.esys(), ESYS_TR_RH_OWNER, index.object.tr, session.tr(),
+                                            ESYS_TR_NONE, ESYS_TR_NONE),
+                      "undefine an NV index");
+    session.spent();
+    index.object = {}; // ESYS has forgotten it too
+    index.area = {};
 }
 
 // The Name is final only after the first increment, and neither is the parity of its value given.

@@ -9,17 +9,24 @@ namespace imprint::tpm {
 
 namespace {
 
-// ESYS shows what it holds of an object in no other way: handle, Name, kind, then the TPM2B with the public part.
-Bytes public_part(const Connection& connection, const Persistent& object)
+struct Held {
+    Bytes name; // as the TPM gave it
+    Bytes area; // the TPM2B with the public part
+};
+
+// ESYS shows what it holds of an object in no other way: handle, Name, kind, public part. (Esys_TR_GetName computes.)
+Held held(const Connection& connection, const Persistent& object)
 {
     std::uint8_t* buffer = nullptr;
     std::size_t size = 0;
     connection.check(Esys_TR_Serialize(connection.esys(), object.tr, &buffer, &size), "look at a reference");
     const Owned<std::uint8_t, Esys_Free> owned(buffer);
-    const std::size_t start = sizeof(TPM2_HANDLE) + 2 + name_of(connection, object).size() + sizeof(std::uint32_t);
-    if (size <= start)
+    constexpr std::size_t name_at = sizeof(TPM2_HANDLE) + sizeof(UINT16);
+    const std::size_t name_size = size < name_at ? size : std::size_t{buffer[name_at - 2]} << 8 | buffer[name_at - 1];
+    const std::size_t area_at = name_at + name_size + sizeof(std::uint32_t);
+    if (size <= area_at)
         throw Error(Reason::internal, "tpm2-tss keeps references in another form than it did");
-    return {buffer + start, buffer + size};
+    return {Bytes(buffer + name_at, buffer + name_at + name_size), Bytes(buffer + area_at, buffer + size)};
 }
 
 template <class Tpm2b>
@@ -60,25 +67,19 @@ void forget(const Connection& connection, Persistent& object)
     object = {};
 }
 
-Bytes name_of(const Connection& connection, const Persistent& object)
-{
-    Received<TPM2B_NAME> name;
-    connection.check(Esys_TR_GetName(connection.esys(), object.tr, name.out()), "tell the Name of a reference");
-    const auto bytes = structures::view(*name);
-    return {bytes.begin(), bytes.end()};
-}
-
 TPMT_PUBLIC public_of(const Connection& connection, const Persistent& key)
 {
-    const auto area = parse<TPM2B_PUBLIC>(public_part(connection, key)).publicArea;
-    compare(structures::name_of(area), name_of(connection, key));
+    const auto seen = held(connection, key);
+    const auto area = parse<TPM2B_PUBLIC>(seen.area).publicArea;
+    compare(structures::name_of(area), seen.name);
     return area;
 }
 
 TPMS_NV_PUBLIC nv_public_of(const Connection& connection, const Persistent& index)
 {
-    const auto area = parse<TPM2B_NV_PUBLIC>(public_part(connection, index)).nvPublic;
-    compare(structures::name_of(area), name_of(connection, index));
+    const auto seen = held(connection, index);
+    const auto area = parse<TPM2B_NV_PUBLIC>(seen.area).nvPublic;
+    compare(structures::name_of(area), seen.name);
     return area;
 }
 

@@ -14,8 +14,6 @@ Persistent look_up(const Connection& connection, TPM2_HANDLE handle);
 // ESYS forgets it; the TPM does not learn of it.
 void forget(const Connection& connection, Persistent& object);
 
-// The Name that the TPM gave.
-Bytes name_of(const Connection& connection, const Persistent& object);
 // The public area that ESYS took from the TPM and would salt to. Its Name is computed and compared with the one that
 // the TPM gave: Error(tpm_intercepted). (An area with a hash that we do not know is not checked: never ours.)
 TPMT_PUBLIC public_of(const Connection& connection, const Persistent& key);

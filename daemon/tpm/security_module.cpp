@@ -7,6 +7,8 @@
 #include "daemon/tpm/rc.h"
 #include "daemon/tpm/reference.h"
 
+#include <tss2/tss2_sys.h>
+
 namespace imprint::tpm {
 
 namespace {
@@ -37,10 +39,13 @@ SecurityModule::~SecurityModule() = default;
 void SecurityModule::flush_leftovers()
 {
     auto leftovers = handles(connection_, TPM2_TRANSIENT_FIRST, TPM2_TRANSIENT_LAST);
-    const auto sessions = handles(connection_, TPM2_LOADED_SESSION_FIRST, TPM2_LOADED_SESSION_LAST);
+    // Asked for loaded sessions, the TPM names the policy sessions among them by handles of their own range.
+    const auto sessions = handles(connection_, TPM2_LOADED_SESSION_FIRST, TPM2_POLICY_SESSION_LAST);
     leftovers.insert(leftovers.end(), sessions.begin(), sessions.end());
+    TSS2_SYS_CONTEXT* sys = nullptr; // ESYS wants to know an object before it flushes it, and cannot know all
+    connection_.check(Esys_GetSysContext(connection_.esys(), &sys), "flush what a crash has left");
     for (const auto handle : leftovers)
-        Transient(connection_, look_up(connection_, handle).tr).flush();
+        connection_.check(Tss2_Sys_FlushContext(sys, handle), "flush what a crash has left");
 }
 
 // A disabled hierarchy hides its objects: that must not look like a TPM that was cleared.
@@ -76,7 +81,7 @@ void SecurityModule::look_at(Primary& key)
     if (!key.object)
         return;
     key.area = public_of(connection_, key.object);
-    key.name = name_of(connection_, key.object);
+    key.name = structures::name_of(key.area);
 }
 
 void SecurityModule::look_at(Index& index)

@@ -168,6 +168,7 @@ private:
     void prepare_primary(Primary& key);
     void prepare_epoch();
     void define(Index& index, const TPMS_NV_PUBLIC& area);
+    void undefine(Index& index);
     void prepare_anchor(BytesView anchor);
     void require_ours() const;
     bool counting() const;
@@ -189,7 +190,6 @@ private:
     Primary storage_, identity_;
     Index epoch_, anchor_;
     TPMS_NV_PUBLIC epoch_public_;
-    Transient null_salt_; // while prepare() has nothing better
     std::optional<Capabilities> capabilities_;
     std::optional<std::vector<EndorsementKey>> endorsement_keys_;
     std::optional<std::vector<Persistent>> persistent_eks_;

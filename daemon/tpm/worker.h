@@ -26,7 +26,7 @@ public:
 
     // Runs work(SecurityModule&) in the TPM's thread and waits; what it (or opening the TPM) throws is thrown here.
     // After an Error that leaves the connection in doubt (tpm_unavailable, tpm_failed, tpm_reset, tpm_intercepted) the
-    // next call opens the TPM anew. Nothing of the module's may outlive `work`.
+    // next call opens the TPM anew: what work kept of the module's must then not be used any more, only destroyed.
     template <class F>
     auto call(F work) -> std::invoke_result_t<F, SecurityModule&>
     {

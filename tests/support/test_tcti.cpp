@@ -183,8 +183,6 @@ TSS2_RC Wire::run(Exchange& exchange)
             exchange.response = response_with(*rc);
             return (*rc & TSS2_RC_LAYER_MASK) == TSS2_TCTI_RC_LAYER ? *rc : TSS2_RC_SUCCESS;
         }
-    if (falsify_command)
-        falsify_command(exchange.code, exchange.command);
     const auto start = Clock::now();
     exchange.response = send(exchange.command);
     if (const auto extra = latency.find(exchange.code); extra != latency.end())

@@ -42,8 +42,7 @@ public:
     std::function<std::optional<TSS2_RC>(std::size_t number, std::uint32_t code)> before;
     // The TPM has done it, but the program does not learn of it.
     std::function<std::optional<TSS2_RC>(const Exchange&)> after;
-    // May change what the TPM gets to see, and what the program gets to see.
-    std::function<void(std::uint32_t code, Octets& command)> falsify_command;
+    // May change what the program gets to see.
     std::function<void(std::uint32_t code, Octets& response)> falsify;
     // Added to the time that the TPM takes.
     std::map<std::uint32_t, std::chrono::microseconds> latency;

@@ -3,6 +3,7 @@
 #include "tests/tpm/fixture.h"
 
 #include "daemon/structures/wrap.h"
+#include "daemon/tpm/ek_certificate.h"
 
 namespace imprint::test {
 
@@ -72,6 +73,26 @@ TEST_F(Manufactured, CredentialsForAnotherKeyAreRefused)
     EXPECT_EQ(reason_of([&] { module->activate_credential(key, credential_for(key.area, other, "secret")); }),
               Reason::tpm_refused);
     EXPECT_EQ(leaked(), 0U);
+}
+
+TEST_F(Manufactured, CertificatesAreReadAsTheirMakersLeaveThem)
+{
+    const auto& key = module->endorsement_keys().front();
+    auto padded = key.certificate;
+    padded.resize(padded.size() + 300, 0xff);
+    EXPECT_EQ(tpm::parse_ek_certificate(padded)->der, key.certificate);
+    padded.insert(padded.end(), key.certificate.begin(), key.certificate.end());
+    EXPECT_EQ(tpm::split_certificates(padded).size(), 2U);
+    EXPECT_FALSE(tpm::parse_ek_certificate(BytesView(key.certificate).first(100)));
+
+    // rsaEncryption becomes id-RSAES-OAEP, as in the certificates of some makers.
+    auto spki = tpm::parse_ek_certificate(key.certificate)->spki;
+    const Bytes rsa_encryption{0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01};
+    *(std::ranges::search(spki, rsa_encryption).end() - 1) = 7;
+    const auto area = tpm::fill_in(structures::ek_template_of(key.area)->area, spki);
+    ASSERT_TRUE(area);
+    EXPECT_EQ(structures::name_of(*area), structures::name_of(key.area));
+    EXPECT_FALSE(tpm::fill_in(structures::ek_templates()[0].area, spki)); // an ECC template
 }
 
 class Bare : public PreparedTest { };
