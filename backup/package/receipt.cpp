@@ -43,6 +43,8 @@ Bytes make_receipt(const Receipt& receipt, const pki::Certificate& archive, EVP_
 Result<Receipt> open_receipt(BytesView receipt, const pki::Trust& trust, std::optional<pki::Time> now)
 {
     const auto opened = pki::open_signed(receipt, max_receipt);
+    if (!opened && opened.refusal().reason == Reason::malformed_message)
+        return invalid("is malformed: " + opened.refusal().detail);
     if (!opened)
         return opened.refusal();
     if (opened->signers.size() != 1)
