@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "backup/archive/api.h"
+
+#include "daemon/structures/name.h"
+
+#include <nlohmann/json.hpp>
+
+#include <charconv>
+
+namespace imprint::archive {
+
+namespace {
+
+constexpr std::string_view records_prefix = "/v1/records/";
+constexpr std::string_view health_path = "/healthz";
+constexpr std::size_t chip_size = 64;
+
+// One answer for everything that is not there, so that it tells nothing about what is.
+Answer not_found() { return problem({Reason::record_not_found, "nothing is here"}); }
+
+unsigned status_of(Reason reason)
+{
+    switch (reason) {
+    case Reason::malformed_message:
+    case Reason::invalid_argument:
+        return 400;
+    case Reason::not_authorized:
+        return 403;
+    case Reason::record_not_found:
+        return 404;
+    case Reason::unexpected_message:
+        return 405;
+    case Reason::timed_out:
+        return 408;
+    case Reason::sequence_taken:
+    case Reason::identity_taken:
+    case Reason::key_mismatch:
+        return 409;
+    case Reason::message_too_large:
+        return 413;
+    case Reason::internal:
+        return 500;
+    case Reason::storage_failed:
+        return 503;
+    default:
+        return 422;
+    }
+}
+
+// Decimal, no sign, no leading zero.
+std::optional<std::uint64_t> parse_sequence(std::string_view text)
+{
+    std::uint64_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc() || end != text.data() + text.size() || std::to_string(value) != text)
+        return std::nullopt;
+    return value;
+}
+
+bool matches(std::string_view if_none_match, std::string_view tag)
+{
+    return if_none_match == "*" || if_none_match.find(tag) != std::string_view::npos;
+}
+
+Answer record_answer(const Entry& entry, bool by_sequence, const Request& request)
+{
+    const std::string tag = '"' + hex(package::record_digest(entry.record)) + '"';
+    Answer answer;
+    answer.headers = {
+        {"ETag", tag},
+        // By sequence it never changes; the newest has to be asked for anew.
+        {"Cache-Control", by_sequence ? "public, max-age=31536000, immutable" : "no-cache"},
+        {"Content-Location",
+         std::string(records_prefix) + entry.owner.chip_identifier + '/' + std::to_string(entry.sequence)}};
+    if (matches(request.if_none_match, tag)) {
+        answer.status = 304;
+        return answer;
+    }
+    answer.status = 200;
+    answer.headers.emplace_back("Content-Type", record_type);
+    answer.body = entry.record;
+    return answer;
+}
+
+Answer health()
+{
+    return {200,
+            {{"Content-Type", "application/json"}, {"Cache-Control", "no-store"}},
+            to_bytes("{\"status\":\"ok\"}\n"),
+            {}};
+}
+
+Answer with_status(Answer answer, unsigned status)
+{
+    answer.status = status;
+    return answer;
+}
+
+} // namespace
+
+std::optional<RecordPath> parse_path(std::string_view target)
+{
+    if (!target.starts_with(records_prefix))
+        return std::nullopt;
+    target.remove_prefix(records_prefix.size());
+    RecordPath path{std::string(target.substr(0, chip_size)), {}};
+    if (!structures::is_chip_identifier(path.chip_identifier))
+        return std::nullopt;
+    target.remove_prefix(chip_size);
+    if (target.empty())
+        return path;
+    path.sequence = target.front() == '/' ? parse_sequence(target.substr(1)) : std::nullopt;
+    if (!path.sequence)
+        return std::nullopt;
+    return path;
+}
+
+Answer problem(const Refusal& refusal)
+{
+    const unsigned status = status_of(refusal.reason);
+    const nlohmann::ordered_json body{
+        {"type", "about:blank"},    {"title", sentence(refusal.reason)}, {"status", status},
+        {"detail", refusal.detail}, {"reason", name(refusal.reason)},    {"hint", hint(refusal.reason)}};
+    // What came from outside may be no UTF-8.
+    const std::string text = body.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace) + "\n";
+    return {
+        status, {{"Content-Type", "application/problem+json"}, {"Cache-Control", "no-store"}}, to_bytes(text), refusal};
+}
+
+std::optional<Answer> answer_head(const Request& head)
+{
+    const auto path = parse_path(head.target);
+    if (!path && head.target != health_path)
+        return not_found();
+    if (head.method == Method::get || head.method == Method::head)
+        return std::nullopt;
+    if (head.method != Method::put || !head.from_station || !path || !path->sequence) {
+        Answer answer = problem({Reason::unexpected_message, "this method is not for this resource on this listener"});
+        answer.headers.emplace_back("Allow",
+                                    path && path->sequence && head.from_station ? "GET, HEAD, PUT" : "GET, HEAD");
+        return answer;
+    }
+    if (head.content_type != record_type)
+        return with_status(problem({Reason::invalid_argument, "only " + std::string(record_type) + " is taken"}), 415);
+    return std::nullopt;
+}
+
+Answer answer_read(Store& store, const Request& request)
+try {
+    const auto path = parse_path(request.target);
+    if (!path) {
+        store.newest(std::string(chip_size, '0')); // throws when the database fails
+        return health();
+    }
+    const auto entry =
+        path->sequence ? store.find(path->chip_identifier, *path->sequence) : store.newest(path->chip_identifier);
+    return entry ? record_answer(*entry, path->sequence.has_value(), request) : not_found();
+} catch (const Error& error) {
+    return problem(error.refusal());
+}
+
+Answer answer_put(Store& store, const pki::Trust& trust, const Signer& signer, const Request& request, pki::Time now)
+try {
+    const auto path = parse_path(request.target);
+    if (!path || !path->sequence)
+        return not_found();
+    const auto added = ingest(store, trust, signer, path->chip_identifier, *path->sequence, request.body, now);
+    if (!added)
+        return problem(added.refusal());
+    Answer answer{added->fresh ? 201U : 200U, {{"Content-Type", std::string(receipt_type)}}, added->receipt, {}};
+    answer.headers.emplace_back("Cache-Control", "no-store");
+    if (added->fresh)
+        answer.headers.emplace_back("Location", request.target);
+    return answer;
+} catch (const Error& error) {
+    return problem(error.refusal());
+}
+
+} // namespace imprint::archive

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// The archive's HTTP interface, free of sockets: a request in, an answer out. archive.md describes it as prose.
+#pragma once
+
+#include "backup/archive/ingest.h"
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace imprint::archive {
+
+inline constexpr std::string_view record_type = "application/vnd.imprint.record";
+inline constexpr std::string_view receipt_type = "application/vnd.imprint.receipt";
+
+enum class Method { get, head, put, other };
+
+struct Request {
+    Method method = Method::other;
+    std::string target;
+    std::string content_type;
+    std::string if_none_match;
+    Bytes body;
+    bool from_station = false; // came over mutual TLS from a station
+};
+
+struct Answer {
+    unsigned status = 500;
+    std::vector<std::pair<std::string, std::string>> headers;
+    Bytes body; // of HEAD too: whoever sends it leaves the body away
+    std::optional<Refusal> refusal; // for the log
+};
+
+// "/v1/records/<chip identifier>[/<sequence>]"
+struct RecordPath {
+    std::string chip_identifier;
+    std::optional<std::uint64_t> sequence;
+};
+std::optional<RecordPath> parse_path(std::string_view target);
+
+// application/problem+json (RFC 9457) with the reason's name as a member.
+Answer problem(const Refusal& refusal);
+
+// What can be answered from the head of a request alone, before its body is read: what is refused anyway.
+std::optional<Answer> answer_head(const Request& head);
+
+// GET and HEAD.
+Answer answer_read(Store& store, const Request& request);
+
+// PUT, as answer_head() let it through.
+Answer answer_put(Store& store, const pki::Trust& trust, const Signer& signer, const Request& request, pki::Time now);
+
+} // namespace imprint::archive

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "backup/archive/commands.h"
+
+#include "backup/archive/http_server.h"
+#include "daemon/base/file.h"
+#include "daemon/structures/name.h"
+
+#include <nlohmann/json.hpp>
+
+#include <ctime>
+#include <iostream>
+
+namespace imprint::archive {
+
+namespace {
+
+constexpr std::size_t max_pem = 1024 * 1024;
+
+Bytes read_existing(const std::filesystem::path& path)
+{
+    auto content = read_file(path, max_pem);
+    if (!content)
+        throw Error(Reason::not_configured, path.string() + " does not exist");
+    return *std::move(content);
+}
+
+pki::Trust load_trust(const std::filesystem::path& path, const std::vector<std::filesystem::path>& crls)
+{
+    pki::Trust trust = pki::trust_from_pem(read_existing(path));
+    for (const auto& crl : crls)
+        trust.crls.push_back(pki::Crl::from_pem(read_existing(crl)).or_throw());
+    return trust;
+}
+
+Signer load_signer(const ServeOptions& options)
+{
+    Signer signer{pki::certificates_from_pem(read_existing(options.certificate)),
+                  pki::load_key(options.key, pki::read_passphrase(options.passphrase))};
+    if (signer.chain.empty())
+        throw Error(Reason::not_configured, options.certificate.string() + " holds no certificate");
+    return signer;
+}
+
+// For commands that look into a database and must not leave a new, empty one behind.
+Store open_existing(const std::filesystem::path& path)
+{
+    if (!std::filesystem::exists(path))
+        throw Error(Reason::not_configured, path.string() + " does not exist");
+    return Store(path);
+}
+
+std::string utc(pki::Time time)
+{
+    const std::time_t seconds = time.time_since_epoch().count();
+    std::tm parts{};
+    std::string text(32, '\0');
+    gmtime_r(&seconds, &parts);
+    text.resize(std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts));
+    return text;
+}
+
+nlohmann::ordered_json describe(const Entry& entry)
+{
+    return {{"chip", entry.owner.chip_identifier},
+            {"sequence", entry.sequence},
+            {"time", utc(entry.time)},
+            {"size", entry.record.size()},
+            {"sha256", hex(package::record_digest(entry.record))},
+            {"identity-kind", entry.owner.identity.kind},
+            {"identity", entry.owner.identity.value}};
+}
+
+} // namespace
+
+int serve(const ServeOptions& options)
+{
+    auto trust = std::make_shared<const pki::Trust>(load_trust(options.trust, options.crls));
+    server::Service service;
+    const HttpServer server(service,
+                            {options.database, options.listen, options.listen_tls, options.max_connections,
+                             std::chrono::seconds(options.deadline)},
+                            std::move(trust), load_signer(options));
+    service.run();
+    return 0;
+}
+
+int verify(const std::filesystem::path& database, const std::filesystem::path& trust_path, bool json)
+{
+    const pki::Trust trust = load_trust(trust_path, {});
+    auto faulty = nlohmann::ordered_json::array();
+    std::size_t count = 0;
+    open_existing(database).visit({}, [&](const Entry& entry) {
+        ++count;
+        if (const auto verdict = verify(entry, trust); !verdict)
+            faulty.push_back({{"chip", entry.owner.chip_identifier},
+                              {"sequence", entry.sequence},
+                              {"reason", name(verdict.refusal().reason)},
+                              {"detail", verdict.refusal().detail}});
+        return true;
+    });
+    if (json) {
+        std::cout << nlohmann::ordered_json{{"records", count}, {"faulty", faulty}}.dump(2) << '\n';
+    } else {
+        for (const auto& one : faulty)
+            std::cout << one["chip"].get<std::string>() << ' ' << one["sequence"] << ": "
+                      << one["reason"].get<std::string>() << ": " << one["detail"].get<std::string>() << '\n';
+        std::cout << count << " records, " << faulty.size() << " faulty\n";
+    }
+    return faulty.empty() ? 0 : exit_faulty;
+}
+
+int show(const std::filesystem::path& database, const std::string& chip_identifier, bool json)
+{
+    if (!structures::is_chip_identifier(chip_identifier))
+        throw Error(Reason::invalid_argument, "a chip identifier is 64 hexadecimal digits in lower case");
+    auto records = nlohmann::ordered_json::array();
+    open_existing(database).visit(chip_identifier, [&](const Entry& entry) {
+        records.push_back(describe(entry));
+        return true;
+    });
+    if (records.empty())
+        throw Error(Reason::record_not_found, "no record of chip " + chip_identifier);
+    if (json) {
+        std::cout << records.dump(2) << '\n';
+        return 0;
+    }
+    for (const auto& one : records)
+        std::cout << one["sequence"] << ' ' << one["time"].get<std::string>() << ' ' << one["size"] << " bytes "
+                  << one["sha256"].get<std::string>() << ' ' << one["identity-kind"].get<std::string>() << ' '
+                  << one["identity"].get<std::string>() << '\n';
+    return 0;
+}
+
+} // namespace imprint::archive

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// The subcommands of imprint-archive. Each returns the exit status and throws Error.
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace imprint::archive {
+
+inline constexpr int exit_faulty = 2; // verify: something does not prove itself
+
+struct ServeOptions {
+    std::filesystem::path database;
+    std::filesystem::path trust;
+    std::vector<std::filesystem::path> crls;
+    std::filesystem::path certificate; // PEM, own certificate first
+    std::string key; // OSSL_STORE URI
+    std::string passphrase; // pki::read_passphrase's source; empty: none
+    std::vector<std::string> listen;
+    std::vector<std::string> listen_tls;
+    std::size_t max_connections = 512;
+    unsigned deadline = 20; // seconds
+};
+int serve(const ServeOptions& options);
+
+// Checks every record, receipt and owner, without the server.
+int verify(const std::filesystem::path& database, const std::filesystem::path& trust, bool json);
+
+// What is stored for one chip.
+int show(const std::filesystem::path& database, const std::string& chip_identifier, bool json);
+
+} // namespace imprint::archive

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// The archive on the network: a public listener over plain HTTP and the stations' listener over mutual TLS.
+#pragma once
+
+#include "backup/archive/ingest.h"
+#include "provisioning/server/service.h"
+#include "provisioning/server/tls.h"
+
+#include <memory>
+
+namespace imprint::archive {
+
+struct HttpSettings {
+    std::filesystem::path database;
+    std::vector<std::string> public_addresses; // provisioning/server/listener.h says what they look like
+    std::vector<std::string> station_addresses;
+    std::size_t max_connections = 1024; // for each address
+    std::chrono::seconds deadline{20}; // for a handshake, a whole request, an answer, a pause between requests
+};
+
+// Listens from its construction on and announces each address ("listening http ..." or "listening https ..."); serves
+// while service.run() runs. The database is used by two threads of its own, one for reading and one for writing, so
+// that neither waits for the other.
+class HttpServer {
+public:
+    HttpServer(server::Service& service, HttpSettings settings, std::shared_ptr<const pki::Trust> trust, Signer signer);
+    ~HttpServer();
+    HttpServer(const HttpServer&) = delete;
+    HttpServer& operator=(const HttpServer&) = delete;
+
+private:
+    struct Impl;
+    std::shared_ptr<Impl> impl_; // connections hold it too
+};
+
+} // namespace imprint::archive

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "backup/archive/ingest.h"
+
+#include "backup/package/receipt.h"
+#include "daemon/structures/name.h"
+
+namespace imprint::archive {
+
+namespace {
+
+Bytes make_receipt(const Signer& signer, const Entry& entry)
+{
+    const pki::Certificates issuers(signer.chain.begin() + 1, signer.chain.end());
+    return package::make_receipt(
+        {entry.owner.chip_identifier, entry.sequence, package::record_digest(entry.record), entry.time},
+        signer.chain.front(), signer.key.get(), issuers);
+}
+
+Result<Entry> checked(BytesView record, const pki::Trust& trust, std::optional<pki::Time> now,
+                      const std::string& chip_identifier, std::uint64_t sequence)
+{
+    auto opened = package::open_record(record, trust, now);
+    if (!opened)
+        return opened.refusal();
+    if (opened->content.chip_identifier() != chip_identifier || opened->content.sequence() != sequence)
+        return Refusal{Reason::record_foreign, "the record is for another chip or sequence"};
+    auto owner = owner_of(*opened);
+    if (!owner)
+        return owner.refusal();
+    return Entry{*std::move(owner), sequence, {}, std::move(opened->bytes), {}};
+}
+
+} // namespace
+
+Result<Owner> owner_of(const package::Record& record)
+{
+    auto identity = pki::device_identity(record.identity);
+    if (!identity)
+        return Refusal{Reason::record_invalid, "the identity certificate names no device"};
+    return Owner{record.content.chip_identifier(), *std::move(identity),
+                 structures::digest(TPM2_ALG_SHA256, record.identity.spki())};
+}
+
+Result<Added> ingest(Store& store, const pki::Trust& trust, const Signer& signer, const std::string& chip_identifier,
+                     std::uint64_t sequence, BytesView record, pki::Time now)
+{
+    if (auto stored = store.find(chip_identifier, sequence); stored && equal(stored->record, record))
+        return Added{false, std::move(stored->receipt)};
+    auto entry = checked(record, trust, now, chip_identifier, sequence);
+    if (!entry)
+        return entry.refusal();
+    entry->time = now;
+    entry->receipt = make_receipt(signer, *entry);
+    return store.add(*entry);
+}
+
+Verdict verify(const Entry& entry, const pki::Trust& trust)
+{
+    const auto found = checked(entry.record, trust, std::nullopt, entry.owner.chip_identifier, entry.sequence);
+    if (!found)
+        return found.refusal();
+    if (found->owner != entry.owner)
+        return Refusal{Reason::record_foreign, "the record's identity is not the one that the chip is known by"};
+    const auto receipt = package::open_receipt(entry.receipt, trust, std::nullopt);
+    if (!receipt)
+        return receipt.refusal();
+    if (receipt->chip_identifier != entry.owner.chip_identifier || receipt->sequence != entry.sequence ||
+        receipt->time != entry.time || receipt->record_digest != package::record_digest(entry.record))
+        return Refusal{Reason::record_foreign, "the receipt is for another record"};
+    return accepted();
+}
+
+} // namespace imprint::archive

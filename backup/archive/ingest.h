@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the archive does with a record that a station hands in.
+#pragma once
+
+#include "backup/archive/store.h"
+#include "backup/package/record.h"
+#include "daemon/pki/key.h"
+
+namespace imprint::archive {
+
+// Who signs the receipts.
+struct Signer {
+    pki::Certificates chain; // own certificate first
+    pki::Key key;
+};
+
+// The owner that a record's identity certificate names; Refusal(record_invalid) if it names none.
+Result<Owner> owner_of(const package::Record& record);
+
+// Checks both signatures and their chains, that the record is the one that was announced, and adds it. A record that
+// is there already gets its stored receipt, whatever has expired since. The refusals of package::open_record and
+// Store::add, and record_foreign for another chip or sequence.
+Result<Added> ingest(Store& store, const pki::Trust& trust, const Signer& signer, const std::string& chip_identifier,
+                     std::uint64_t sequence, BytesView record, pki::Time now);
+
+// Whether a stored entry still proves itself: record, receipt and owner belong together, every signature holds and
+// every chain did at its time.
+Verdict verify(const Entry& entry, const pki::Trust& trust);
+
+} // namespace imprint::archive

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// imprint-archive: the permanent public database of records.
+#include "backup/archive/commands.h"
+#include "daemon/base/error.h"
+#include "provisioning/server/log.h"
+
+#include <CLI/CLI.hpp>
+
+#include <iostream>
+
+namespace {
+
+using namespace imprint;
+
+struct Common {
+    std::filesystem::path database = "/var/lib/imprint-archive/archive.db";
+    std::filesystem::path trust = "/etc/imprint/trust.pem";
+    std::string chip;
+    bool json = false;
+};
+
+CLI::App* add_serve(CLI::App& app, archive::ServeOptions& options)
+{
+    auto* serve = app.add_subcommand("serve", "Serve records and take them from stations")->configurable();
+    serve->add_option("--crl", options.crls, "Revocation lists (PEM)");
+    serve->add_option("--certificate", options.certificate, "Own certificate and its issuers (PEM)")->required();
+    serve->add_option("--key", options.key, "Private key: a file or another OSSL_STORE URI")->required();
+    serve->add_option("--passphrase", options.passphrase, "The key's passphrase: fd:N or credential:NAME");
+    serve->add_option("--listen", options.listen, "Public addresses, HTTP (host:port or unix:/path)")->required();
+    serve->add_option("--listen-tls", options.listen_tls, "Addresses for stations, mutual TLS")->required();
+    serve->add_option("--max-connections", options.max_connections, "For each address")
+        ->check(CLI::Range(1U, 65536U))
+        ->capture_default_str();
+    serve->add_option("--deadline", options.deadline, "Seconds for a request, an answer, a pause between requests")
+        ->check(CLI::Range(1U, 3600U))
+        ->capture_default_str();
+    return serve;
+}
+
+int run(int argc, char** argv)
+{
+    CLI::App app("The permanent public archive of device backups", "imprint-archive");
+    app.set_version_flag("--version", IMPRINT_VERSION);
+    app.set_config("--config", "", "Options from a file");
+    app.require_subcommand(1);
+    Common common;
+    app.add_option("--database", common.database, "The SQLite database")->capture_default_str();
+    app.add_option("--trust", common.trust, "Trust bundle of the manufacturer (PEM)")->capture_default_str();
+    archive::ServeOptions options;
+    auto* serve = add_serve(app, options);
+    auto* verify = app.add_subcommand("verify", "Check every stored record");
+    verify->add_flag("--json", common.json, "Machine-readable");
+    auto* show = app.add_subcommand("show", "What is stored for a chip");
+    show->add_option("chip", common.chip, "Chip identifier")->required();
+    show->add_flag("--json", common.json, "Machine-readable");
+    CLI11_PARSE(app, argc, argv);
+
+    options.database = common.database;
+    options.trust = common.trust;
+    if (serve->parsed())
+        return archive::serve(options);
+    return verify->parsed() ? archive::verify(common.database, common.trust, common.json)
+                            : archive::show(common.database, common.chip, common.json);
+}
+
+} // namespace
+
+int main(int argc, char** argv)
+try {
+    return run(argc, argv);
+} catch (const Error& error) {
+    server::log(server::Priority::error, error.what(),
+                {{"REASON", std::string(name(error.reason()))}, {"HINT", std::string(hint(error.reason()))}});
+    return 1;
+} catch (const std::exception& error) {
+    server::log(server::Priority::error, error.what());
+    return 1;
+}

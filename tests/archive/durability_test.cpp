@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+// What was acknowledged stays, once, and unchanged.
+#include "backup/package/receipt.h"
+#include "provisioning/server/database.h"
+#include "tests/archive/running_archive.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+namespace imprint::archive {
+namespace {
+
+using test::TestDevice;
+constexpr auto path_of = [](const auto&... parts) { return test::RunningArchive::path_of(parts...); };
+
+class Durability : public testing::Test {
+protected:
+    std::size_t stored_records()
+    {
+        const auto verified = archive.command({"verify", "--json"});
+        EXPECT_EQ(verified.status, 0) << verified.out << verified.err;
+        return nlohmann::json::parse(verified.out).at("records");
+    }
+
+    test::RunningArchive archive;
+    TestDevice device{archive.pki, "SN-1"};
+};
+using Attack09 = Durability;
+using Attack20 = Durability;
+
+TEST_F(Attack09, AKillAfterEachAcknowledgementLosesNothing)
+{
+    std::vector<Bytes> records, receipts;
+    for (std::uint64_t sequence = 1; sequence < 12; sequence += 2) {
+        archive.start();
+        records.push_back(device.record(sequence));
+        const auto put = archive.put(device, sequence, records.back());
+        archive.kill();
+        ASSERT_EQ(put.status, 201U);
+        receipts.push_back(put.body);
+    }
+    archive.start();
+    for (std::size_t i = 0; i < records.size(); ++i) {
+        EXPECT_EQ(archive.get(path_of(device.chip, 2 * i + 1)).body, records[i]);
+        const auto again = archive.put(device, 2 * i + 1, records[i]);
+        EXPECT_EQ(again.status, 200U);
+        EXPECT_EQ(again.body, receipts[i]);
+    }
+    EXPECT_EQ(stored_records(), records.size());
+}
+
+// From a fresh database on: killed after its N-th write or sync, for every N until a whole PUT goes through.
+TEST_F(Attack09, AKillAfterEveryWriteLosesNothingAndDoublesNothing)
+{
+    const Bytes record = device.record(3);
+    bool survived = false;
+    int kills = 0;
+    bool once_unknown = false; // killed between the commit and the answer
+    for (int n = 1; !survived; ++n) {
+        SCOPED_TRACE("killed after write " + std::to_string(n));
+        archive.remove_database();
+        test::Response first;
+        if (archive.try_start({},
+                              {{"LD_PRELOAD", KILL_AT},
+                               {"IMPRINT_KILL_AT", std::to_string(n)},
+                               {"ASAN_OPTIONS", "verify_asan_link_order=0"}}))
+            first = archive.put(device, 3, record);
+        survived = first.status == 201; // and so ends the loop
+        kills += survived ? 0 : 1;
+        archive.kill();
+
+        archive.start();
+        EXPECT_TRUE(survived || first.status == 0) << first.status;
+        const auto again = archive.put(device, 3, record);
+        if (survived) {
+            EXPECT_EQ(again.status, 200U);
+            EXPECT_EQ(again.body, first.body);
+        } else { // whether it was stored nobody was told: both are right
+            EXPECT_TRUE(again.status == 201 || again.status == 200) << again.status;
+        }
+        EXPECT_EQ(archive.get(path_of(device.chip)).body, record);
+        archive.kill();
+        ASSERT_EQ(stored_records(), 1U);
+        once_unknown |= !survived && again.status == 200;
+    }
+    EXPECT_GT(kills, 10);
+    EXPECT_TRUE(once_unknown);
+}
+
+TEST_F(Attack20, NothingIsChangedOrDeletedWhoeverOpensTheDatabase)
+{
+    archive.start();
+    ASSERT_EQ(archive.put(device, 3, device.record(3)).status, 201U);
+    SQLite::Database database(archive.database().string(), SQLite::OPEN_READWRITE);
+    for (const auto* statement : {"UPDATE records SET record = x'00'", "UPDATE identities SET value = 'SN-2'",
+                                  "DELETE FROM records", "DELETE FROM identities",
+                                  "REPLACE INTO records SELECT number, chip, sequence, time, x'00', x'00' FROM records",
+                                  "REPLACE INTO records SELECT NULL, chip, sequence, time, x'00', x'00' FROM records",
+                                  "REPLACE INTO identities SELECT chip, kind, 'SN-2', key_digest FROM identities"})
+        EXPECT_THROW(database.exec(statement), SQLite::Exception) << statement;
+    EXPECT_EQ(stored_records(), 1U);
+}
+
+TEST_F(Attack20, AChangedDatabaseIsNoticed)
+{
+    const TestDevice other(archive.pki, "SN-2");
+    archive.start();
+    ASSERT_EQ(archive.put(device, 3, device.record(3)).status, 201U);
+    ASSERT_EQ(archive.put(other, 3, other.record(3)).status, 201U);
+    archive.stop();
+    const auto faulty = [&](const char* change) {
+        const auto saved = read_file(archive.database(), 16 * 1024 * 1024).value();
+        {
+            SQLite::Database database(archive.database().string(), SQLite::OPEN_READWRITE);
+            database.exec("DROP TRIGGER records_stay; DROP TRIGGER identities_stay");
+            database.exec(change);
+        }
+        const auto verified = archive.command({"verify", "--json"});
+        archive.remove_database();
+        write_file(archive.database(), saved);
+        EXPECT_EQ(verified.status, 2) << verified.err;
+        return nlohmann::json::parse(verified.out).at("faulty").size();
+    };
+    const std::string of_one = " WHERE chip = '" + device.chip + "'";
+    EXPECT_EQ(
+        faulty(("UPDATE records SET record = (SELECT record FROM records WHERE chip = '" + other.chip + "')" + of_one)
+                   .c_str()),
+        1U);
+    EXPECT_EQ(
+        faulty(("UPDATE records SET receipt = (SELECT receipt FROM records WHERE chip = '" + other.chip + "')" + of_one)
+                   .c_str()),
+        1U);
+    EXPECT_EQ(
+        faulty(("UPDATE records SET record = CAST(substr(record, 1, 2000) || x'00' || substr(record, 2002) AS BLOB)" +
+                of_one)
+                   .c_str()),
+        1U);
+    EXPECT_EQ(faulty(("UPDATE records SET sequence = 5" + of_one).c_str()), 1U);
+    EXPECT_EQ(faulty(("UPDATE records SET time = time + 1" + of_one).c_str()), 1U);
+    EXPECT_EQ(faulty(("UPDATE identities SET value = 'SN-3'" + of_one).c_str()), 1U);
+    EXPECT_EQ(stored_records(), 2U);
+}
+
+TEST_F(Durability, ANewersVersionsDatabaseIsLeftAlone)
+{
+    {
+        SQLite::Database database(archive.database().string(), SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
+        database.exec("PRAGMA user_version = 1000");
+    }
+    EXPECT_FALSE(archive.try_start());
+    const auto verified = archive.command({"verify"});
+    EXPECT_EQ(verified.status, 1);
+    EXPECT_NE(verified.err.find("newer version"), std::string::npos) << verified.err;
+}
+
+TEST_F(Durability, CommandsMakeNoDatabase)
+{
+    EXPECT_EQ(archive.command({"verify"}).status, 1);
+    EXPECT_EQ(archive.command({"show", device.chip}).status, 1);
+    EXPECT_FALSE(std::filesystem::exists(archive.database()));
+}
+
+} // namespace
+} // namespace imprint::archive
