@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/device/fixture.h"
+
+#include "daemon/lifecycle/store.h"
+
+namespace imprint::test {
+
+namespace {
+
+constexpr std::uint64_t never = std::numeric_limits<std::size_t>::max();
+
+tpm::Settings bare_settings()
+{
+    tpm::Settings settings;
+    settings.tcti = "test"; // no resource manager
+    return settings;
+}
+
+} // namespace
+
+const TestPki& manufacturer()
+{
+    static const TestPki pki;
+    return pki;
+}
+
+TestDevice::TestDevice(SoftwareTpm::Kind kind, unsigned chip)
+    : tpm(kind, SoftwareTpm::Access::descriptor, chip)
+{
+    settings.state_directory = directory_.path();
+    settings.trust_bundle = bundle_ / "trust.pem";
+    settings.connect_timeout = std::chrono::seconds(20);
+    write_file(settings.trust_bundle, manufacturer().trust_pem());
+    boot();
+}
+
+TestDevice::~TestDevice()
+{
+    device_.reset();
+    worker_.reset();
+}
+
+void TestDevice::boot()
+{
+    device_.reset();
+    worker_ = std::make_unique<tpm::Worker>(
+        [this] { return std::make_unique<tpm::SecurityModule>(tpm::Connection(wire.tcti()), bare_settings()); });
+    device_ = std::make_unique<device::Device>(*worker_, settings);
+    device_->refresh();
+}
+
+void TestDevice::kill()
+{
+    cut_after(0);
+    device_.reset();
+    worker_.reset();
+    mend();
+}
+
+void TestDevice::cut_after(std::size_t after)
+{
+    const std::size_t last = after > never - wire.count() ? never : wire.count() + after;
+    wire.before = [last](std::size_t number, std::uint32_t) {
+        return number > last ? std::optional<TSS2_RC>(TSS2_TCTI_RC_IO_ERROR) : std::nullopt;
+    };
+}
+
+void TestDevice::mend() { wire.before = {}; }
+
+device::Progress TestDevice::recorder()
+{
+    progress.clear();
+    return [this](unsigned percent, const std::string& step) { progress.emplace_back(percent, step); };
+}
+
+void TestDevice::personalize(const TestStation& station, bool switch_afterwards)
+{
+    personalize(station.address(), switch_afterwards);
+}
+
+void TestDevice::personalize(const std::string& address, bool switch_afterwards)
+{
+    device_->personalize(address, switch_afterwards, recorder(), cancel);
+}
+
+void TestDevice::recover(const std::string& archive) { device_->recover(archive, recorder(), cancel); }
+
+void TestDevice::restore(BytesView record) { device_->restore(record, recorder(), cancel); }
+
+std::map<std::string, Bytes> TestDevice::files() const
+{
+    std::map<std::string, Bytes> files;
+    for (const auto& entry : std::filesystem::directory_iterator(directory_.path()))
+        files[entry.path().filename().string()] = read_file(entry.path(), lifecycle::max_file).value();
+    return files;
+}
+
+void TestDevice::lose_disk() const
+{
+    for (const auto& [name, content] : files())
+        std::filesystem::remove(file(name));
+}
+
+Bytes TestDevice::sign(std::uint64_t sequence, BytesView message)
+{
+    const auto content = lifecycle::Store(directory_.path()).load();
+    const auto& key = content.personalizations.at(sequence).module_key();
+    return worker_->call([&](tpm::SecurityModule& module) {
+        return module.sign_with_module_key(as_bytes(key.object()), as_bytes(key.sensitive()), sequence, message);
+    });
+}
+
+} // namespace imprint::test

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+// The way from blank to operating and back, with an honest station.
+#include "backup/package/record.h"
+#include "daemon/lifecycle/store.h"
+#include "tests/device/fixture.h"
+
+#include <sys/socket.h>
+
+namespace imprint::test {
+namespace {
+
+protocol::Message parsed(const Bytes& bytes) { return protocol::parse(bytes).or_throw(); }
+
+TEST_F(DeviceTest, A22_FromBlankToOperating)
+{
+    EXPECT_EQ(box.state(), State::blank);
+    box.personalize(station);
+    EXPECT_EQ(box.state(), State::personalization);
+    const auto ready = box.device().status();
+    EXPECT_TRUE(ready.ready_to_switch);
+    EXPECT_EQ(ready.identity_value, "SN-000001");
+    EXPECT_EQ(ready.sequence, ready.epoch + 1);
+    EXPECT_EQ(ready.keys, std::vector<std::string>{"manufacturer-channel"});
+
+    box.device().enter_operating({});
+    const auto status = box.device().status();
+    EXPECT_EQ(status.state, State::operating);
+    EXPECT_EQ(status.epoch, ready.epoch + 1);
+    EXPECT_FALSE(status.module_certificate.empty());
+    EXPECT_NO_THROW(box.sign(status.epoch, as_bytes("a message")));
+    EXPECT_EQ(station.connections(), 1);
+}
+
+TEST_F(DeviceTest, TheRecordIsCompleteAndTheStationsOwn)
+{
+    bring_up();
+    const Bytes record = box.device().export_backup();
+    const auto opened = package::open_record(record, manufacturer().trust(), now);
+    ASSERT_TRUE(opened);
+    EXPECT_EQ(opened->content.chip_identifier(), box.chip());
+    EXPECT_EQ(station.store().record(box.chip(), box.epoch())->record, record);
+}
+
+TEST_F(DeviceTest, ProgressRisesToTheEnd)
+{
+    box.personalize(station, true);
+    ASSERT_FALSE(box.progress.empty());
+    EXPECT_TRUE(std::ranges::is_sorted(box.progress, {}, &std::pair<unsigned, std::string>::first));
+    EXPECT_EQ(box.progress.back().first, 100U);
+}
+
+TEST_F(DeviceTest, WithoutTheSwitchTheModuleKeyCannotSign)
+{
+    box.personalize(station);
+    EXPECT_EQ(reason_of([&] { box.sign(box.epoch() + 1, as_bytes("too early")); }), Reason::tpm_refused);
+}
+
+TEST_F(DeviceTest, A23_GoingBackErasesTheModuleKeyAlsoForWhoKeptEveryFile)
+{
+    bring_up();
+    const auto epoch = box.epoch();
+    const auto kept = box.files();
+    EXPECT_NO_THROW(box.sign(epoch, as_bytes("in operation")));
+    box.device().enter_personalization({});
+    EXPECT_EQ(box.state(), State::personalization);
+    EXPECT_TRUE(box.device().status().module_certificate.empty());
+    EXPECT_EQ(reason_of([&] { box.sign(epoch, as_bytes("after")); }), Reason::tpm_refused);
+
+    box.personalize(station, true);
+    EXPECT_EQ(box.epoch(), epoch + 2);
+    for (const auto& [name, content] : kept)
+        write_file(box.file(name), content);
+    box.boot();
+    EXPECT_EQ(reason_of([&] { box.sign(epoch, as_bytes("for ever")); }), Reason::tpm_refused);
+}
+
+TEST_F(DeviceTest, A29_TheSecondTimeTheIdentityKeyAloneAuthenticates)
+{
+    bring_up();
+    const auto identity = box.device().status().identity_certificate;
+    box.device().enter_personalization({});
+    box.personalize(station, true);
+    const auto messages = station.messages();
+    ASSERT_EQ(messages.size(), 12U);
+    EXPECT_TRUE(parsed(messages[1]).challenge().has_credential());
+    EXPECT_EQ(as_text(identity), parsed(messages[6]).hello().identity_certificate());
+    EXPECT_FALSE(parsed(messages[7]).challenge().has_credential());
+    EXPECT_EQ(box.device().status().identity_value, "SN-000001");
+    EXPECT_EQ(box.wire.count(TPM2_CC_ActivateCredential), 1U);
+}
+
+TEST_F(DeviceTest, A31_TheVariationValueIsInTheCreationProof)
+{
+    bring_up();
+    const auto messages = station.messages();
+    const std::string variation = parsed(messages[1]).challenge().variation();
+    EXPECT_NE(parsed(messages[2]).proof().creation_data().find(variation), std::string::npos);
+    EXPECT_EQ(box.wire.count(TPM2_CC_StirRandom), 1U);
+}
+
+TEST_F(DeviceTest, A31_AnotherVariationValueIsRefused)
+{
+    station.set({.alter = [](protocol::Message& message) {
+        if (message.has_challenge())
+            message.mutable_challenge()->set_variation(std::string(32, 'x'));
+    }});
+    EXPECT_TRUE(reason_of([&] { box.personalize(station); }));
+    EXPECT_EQ(box.state(), State::personalization);
+    EXPECT_FALSE(box.device().status().ready_to_switch);
+}
+
+TEST_F(DeviceTest, B1_B2_PackageAndIdentityAreStoredInTheDevice)
+{
+    bring_up();
+    const auto content = lifecycle::Store(box.directory()).load();
+    const auto* file = content.complete(box.epoch());
+    ASSERT_NE(file, nullptr);
+    EXPECT_EQ(file->keys_size(), 1);
+    const auto identity = pki::Certificate::from_der(as_bytes(file->identity_certificate())).or_throw();
+    EXPECT_EQ(pki::chip_identifier(identity), box.chip());
+    EXPECT_EQ(pki::device_identity(identity)->value, "SN-000001");
+}
+
+TEST_F(DeviceTest, A33_OverADescriptorThatIsHandedOver)
+{
+    std::array<int, 2> ends{};
+    ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()), 0);
+    std::jthread thread([&] { station.serve(Fd(ends[1])); });
+    box.device().personalize(Fd(ends[0]), true, {}, box.cancel);
+    EXPECT_EQ(box.state(), State::operating);
+}
+
+TEST_F(DeviceTest, DeadFilesGoWithTheNextSwitchOnly)
+{
+    bring_up();
+    const auto dead = "personalization-" + std::to_string(box.epoch()) + ".pb";
+    box.device().enter_personalization({});
+    EXPECT_TRUE(box.files().contains(dead));
+    box.personalize(station);
+    EXPECT_TRUE(box.files().contains(dead));
+    box.device().enter_operating({});
+    EXPECT_FALSE(box.files().contains(dead));
+    EXPECT_EQ(box.files().size(), 2U);
+}
+
+TEST_F(DeviceTest, WhatIsDoneAlreadyIsNotDoneAgain)
+{
+    box.personalize(station);
+    box.personalize(station, true);
+    EXPECT_EQ(station.connections(), 1);
+    EXPECT_EQ(box.state(), State::operating);
+}
+
+TEST_F(DeviceTest, ThePresentStateDecidesWhatIsPossible)
+{
+    EXPECT_EQ(reason_of([&] { box.device().enter_operating({}); }), Reason::wrong_state);
+    EXPECT_EQ(reason_of([&] { box.device().enter_personalization({}); }), Reason::wrong_state);
+    EXPECT_EQ(reason_of([&] { (void)box.device().export_backup(); }), Reason::wrong_state);
+    bring_up();
+    EXPECT_EQ(reason_of([&] { box.personalize(station); }), Reason::wrong_state);
+    EXPECT_EQ(reason_of([&] { box.device().enter_operating({}); }), Reason::wrong_state);
+    EXPECT_EQ(reason_of([&] { box.restore(box.device().export_backup()); }), Reason::wrong_state);
+    box.device().enter_personalization({});
+    EXPECT_EQ(reason_of([&] { box.device().enter_operating({}); }), Reason::wrong_state);
+    EXPECT_EQ(reason_of([&] { box.device().enter_personalization({}); }), Reason::wrong_state);
+}
+
+TEST_F(DeviceTest, WithoutABundleNobodyIsTrusted)
+{
+    std::filesystem::remove(box.settings.trust_bundle);
+    EXPECT_EQ(reason_of([&] { box.personalize(station); }), Reason::not_configured);
+    EXPECT_EQ(box.state(), State::blank);
+}
+
+TEST_F(DeviceTest, Attack14_AnotherCheckingKeyIsALatchedStop)
+{
+    bring_up();
+    const TestPki twin;
+    write_file(box.settings.trust_bundle, twin.trust_pem());
+    box.boot();
+    EXPECT_EQ(box.state(), State::anchor_mismatch);
+    EXPECT_EQ(reason_of([&] { box.device().enter_personalization({}); }), Reason::anchor_mismatch);
+    EXPECT_EQ(reason_of([&] { box.personalize(station); }), Reason::anchor_mismatch);
+}
+
+TEST_F(DeviceTest, ADamagedFileIsNamedAndStopsWhatBuildsOnIt)
+{
+    box.personalize(station);
+    const auto path = box.file("personalization-" + std::to_string(box.epoch() + 1) + ".pb");
+    write_file(path, as_bytes("damaged"));
+    box.boot();
+    EXPECT_NE(box.device().status().detail.find(path.string()), std::string::npos);
+    EXPECT_EQ(reason_of([&] { box.personalize(station); }), Reason::storage_failed);
+    EXPECT_EQ(reason_of([&] { box.device().enter_operating({}); }), Reason::storage_failed);
+    EXPECT_EQ(read_file(path, 100), to_bytes("damaged"));
+}
+
+TEST(Manufactured, AVendorsCertificateIsEnough)
+{
+    TestDevice box(SoftwareTpm::Kind::manufactured);
+    const TestStation station(manufacturer());
+    box.personalize(station, true);
+    EXPECT_EQ(box.state(), State::operating);
+}
+
+// design.md: at most 44 commands for a first personalization, 38 for a later one, with proof and switch.
+TEST(Manufactured, TheBudgetOfTpmCommandsIsKept)
+{
+    TestDevice box(SoftwareTpm::Kind::manufactured);
+    TestStation station(manufacturer());
+    station.set({.drop_before = hello}); // the preparation alone
+    const auto before = box.wire.count();
+    EXPECT_TRUE(reason_of([&] { box.personalize(station); }));
+    RecordProperty("preparation", static_cast<int>(box.wire.count() - before));
+    station.set({});
+    box.boot();
+
+    box.wire.reset();
+    box.personalize(station, true);
+    EXPECT_LE(box.wire.count(), 44U);
+    RecordProperty("first_personalization", static_cast<int>(box.wire.count()));
+
+    box.device().enter_personalization({});
+    box.wire.reset();
+    box.personalize(station, true);
+    EXPECT_LE(box.wire.count(), 38U);
+    RecordProperty("later_personalization", static_cast<int>(box.wire.count()));
+}
+
+TEST_F(DeviceTest, Attack32_NothingIsLeftInTheTpm)
+{
+    bring_up();
+    for (const std::uint8_t kind : {TPM2_HT_TRANSIENT, TPM2_HT_LOADED_SESSION}) {
+        Bytes get_handles{0x80, 0x01, 0, 0, 0, 22, 0, 0, 0x01, 0x7a, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 32};
+        get_handles[14] = kind;
+        EXPECT_EQ(box.tpm.send(get_handles).at(18), 0) << "handles of kind " << unsigned(kind);
+    }
+}
+
+} // namespace
+} // namespace imprint::test

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: Apache-2.0
+// B17: the keys come back from the archive, and only to the device that they belong to.
+#include "daemon/lifecycle/store.h"
+#include "tests/device/fixture.h"
+#include "tests/device/test_archive.h"
+
+namespace imprint::test {
+namespace {
+
+class Recovery : public DeviceTest {
+protected:
+    // The archive as it stands after what the station has recorded.
+    void publish(std::uint64_t sequence)
+    {
+        const auto record = station.store().record(box.chip(), sequence).value().record;
+        archive.put("/v1/records/" + box.chip(), record);
+        archive.put("/v1/records/" + box.chip() + "/" + std::to_string(sequence), record);
+        records_[sequence] = record;
+    }
+    // An operating device whose record is public.
+    void bring_up_and_publish()
+    {
+        box.personalize(station, true);
+        publish(box.epoch());
+    }
+    void lose_disk()
+    {
+        box.lose_disk();
+        box.boot();
+    }
+    void clear_tpm()
+    {
+        box.tpm.clear();
+        box.boot();
+    }
+    void expect_refused(BytesView record, Reason reason, const std::string& what)
+    {
+        const auto before = box.files();
+        const auto state = box.state();
+        EXPECT_EQ(reason_of([&] { box.restore(record); }), reason) << what;
+        EXPECT_EQ(box.files(), before) << what;
+        EXPECT_EQ(name(box.state()), name(state)) << what;
+    }
+
+    TestArchive archive;
+    std::map<std::uint64_t, Bytes> records_;
+};
+
+TEST_F(Recovery, B17_AfterTheDiskWasLostItIsOperatingAgain)
+{
+    bring_up_and_publish();
+    const auto before = box.device().status();
+    lose_disk();
+    EXPECT_EQ(box.state(), State::disk_lost);
+    box.recover(archive.address());
+
+    const auto status = box.device().status();
+    EXPECT_EQ(status.state, State::operating);
+    EXPECT_EQ(status.chip_identifier, before.chip_identifier);
+    EXPECT_EQ(status.identity_value, before.identity_value);
+    EXPECT_EQ(status.module_certificate, before.module_certificate);
+    EXPECT_EQ(status.identity_certificate, before.identity_certificate);
+    EXPECT_EQ(status.keys, before.keys);
+    EXPECT_EQ(box.device().export_backup(), records_.at(status.sequence));
+    EXPECT_NO_THROW(box.sign(status.epoch, as_bytes("operating again")));
+    box.boot();
+    EXPECT_EQ(box.state(), State::operating);
+}
+
+TEST_F(Recovery, B17_OrFromARecordThatIsHandedIn)
+{
+    bring_up_and_publish();
+    const Bytes record = box.device().export_backup();
+    lose_disk();
+    box.restore(record);
+    EXPECT_EQ(box.state(), State::operating);
+    EXPECT_NO_THROW(box.sign(box.epoch(), as_bytes("operating again")));
+}
+
+TEST_F(Recovery, ItKeepsItsBudgetOfTpmCommands)
+{
+    bring_up_and_publish();
+    lose_disk();
+    box.wire.reset();
+    box.recover(archive.address());
+    EXPECT_LE(box.wire.count(), 24U);
+    RecordProperty("recovery", static_cast<int>(box.wire.count()));
+}
+
+TEST_F(Recovery, B17_AfterTpmClearTheDataKeysComeBack)
+{
+    bring_up_and_publish();
+    const auto epoch = box.epoch();
+    clear_tpm();
+    EXPECT_EQ(box.state(), State::tpm_cleared);
+    EXPECT_EQ(reason_of([&] { box.personalize(station); }), Reason::wrong_state) << "never a silent re-enrolment";
+    box.recover(archive.address());
+    EXPECT_EQ(box.state(), State::recovered);
+    EXPECT_GT(box.epoch(), epoch);
+    EXPECT_EQ(box.device().status().keys, std::vector<std::string>{"manufacturer-channel"});
+    EXPECT_TRUE(box.device().status().module_certificate.empty());
+
+    box.personalize(station, true);
+    EXPECT_EQ(box.state(), State::operating);
+    EXPECT_EQ(box.device().status().identity_value, "SN-000001");
+    EXPECT_FALSE(box.files().contains("recovered.pb"));
+}
+
+TEST_F(Recovery, B17_AfterTpmClearAndWithoutTheDisk)
+{
+    bring_up_and_publish();
+    box.lose_disk();
+    clear_tpm();
+    EXPECT_EQ(box.state(), State::blank);
+    box.recover(archive.address());
+    EXPECT_EQ(box.state(), State::recovered);
+    box.personalize(station, true);
+    EXPECT_EQ(box.device().status().identity_value, "SN-000001");
+}
+
+TEST_F(Recovery, AfterTheCounterWasDeleted)
+{
+    bring_up_and_publish();
+    const Bytes undefine{0x80, 0x02, 0, 0, 0, 31, 0,    0, 0x01, 0x22, 0x40, 0, 0, 0x01, 0x01, 0x80,
+                         0x49, 0x4d, 0, 0, 0, 9,  0x40, 0, 0,    0x09, 0,    0, 0, 0,    0};
+    ASSERT_EQ(hex(box.tpm.send(undefine)).substr(12, 8), "00000000");
+    box.boot();
+    EXPECT_EQ(box.state(), State::epoch_deleted);
+    box.recover(archive.address());
+    EXPECT_EQ(box.state(), State::recovered);
+}
+
+TEST_F(Recovery, GivingUpIsAnExplicitActToo)
+{
+    bring_up_and_publish();
+    clear_tpm();
+    box.device().enter_personalization({});
+    EXPECT_EQ(box.state(), State::personalization);
+    box.personalize(station, true);
+    EXPECT_EQ(box.state(), State::operating);
+}
+
+TEST_F(Recovery, Attack38_ADiskRolledBackIsToldApartAndRepaired)
+{
+    bring_up_and_publish();
+    const auto old = box.files();
+    box.device().enter_personalization({});
+    bring_up_and_publish();
+    box.lose_disk();
+    for (const auto& [name, content] : old)
+        write_file(box.file(name), content);
+    box.boot();
+    EXPECT_EQ(box.state(), State::disk_rolled_back);
+    box.recover(archive.address());
+    EXPECT_EQ(box.state(), State::operating);
+    EXPECT_NO_THROW(box.sign(box.epoch(), as_bytes("the present key")));
+}
+
+TEST_F(Recovery, ADamagedFileIsReplacedByARecoveryOnly)
+{
+    bring_up_and_publish();
+    write_file(box.file("personalization-" + std::to_string(box.epoch()) + ".pb"), as_bytes("damaged"));
+    box.boot();
+    EXPECT_EQ(box.state(), State::disk_lost);
+    box.recover(archive.address());
+    EXPECT_EQ(box.state(), State::operating);
+    EXPECT_EQ(box.device().status().detail, "");
+}
+
+TEST_F(Recovery, Attack45_AnOlderRecordServedAsTheNewest)
+{
+    bring_up_and_publish();
+    const auto first = box.epoch();
+    box.device().enter_personalization({});
+    bring_up_and_publish();
+    lose_disk();
+    expect_refused(records_.at(first), Reason::record_outdated, "handed in");
+    archive.put("/v1/records/" + box.chip() + "/" + std::to_string(box.epoch()), records_.at(first));
+    EXPECT_EQ(reason_of([&] { box.recover(archive.address()); }), Reason::record_outdated);
+    EXPECT_EQ(box.state(), State::disk_lost);
+    EXPECT_TRUE(box.files().empty());
+}
+
+TEST_F(Recovery, Attack45_AnArchiveWithoutTheRecordSaysSo)
+{
+    box.personalize(station, true);
+    lose_disk();
+    EXPECT_EQ(reason_of([&] { box.recover(archive.address()); }), Reason::record_not_found);
+    EXPECT_EQ(box.state(), State::disk_lost);
+    EXPECT_TRUE(box.files().empty());
+}
+
+TEST_F(Recovery, B17_AnotherDevicesTpmGetsNothingAndAClearError)
+{
+    bring_up_and_publish();
+    TestDevice other;
+    station.allow(other.chip());
+    other.personalize(station, true);
+    other.lose_disk();
+    other.boot();
+    EXPECT_EQ(reason_of([&] { other.restore(records_.begin()->second); }), Reason::record_foreign);
+    EXPECT_EQ(reason_of([&] { other.recover(archive.address()); }), Reason::record_not_found);
+    EXPECT_EQ(other.state(), State::disk_lost);
+    EXPECT_TRUE(other.files().empty());
+}
+
+TEST_F(Recovery, Attack38_AnotherTpmUnderTheSameFilesIsALatchedStop)
+{
+    bring_up_and_publish();
+    TestDevice other;
+    for (const auto& [name, content] : box.files())
+        write_file(other.file(name), content);
+    other.boot();
+    EXPECT_EQ(other.state(), State::tpm_replaced);
+    EXPECT_EQ(reason_of([&] { other.recover(archive.address()); }), Reason::tpm_replaced);
+    EXPECT_EQ(reason_of([&] { other.personalize(station); }), Reason::tpm_replaced);
+    EXPECT_EQ(reason_of([&] { other.device().enter_personalization({}); }), Reason::tpm_replaced);
+}
+
+TEST_F(Recovery, Attack44_ForgedRecordsHaveEachTheirName)
+{
+    bring_up_and_publish();
+    const Bytes good = box.device().export_backup();
+    const auto& pki = manufacturer();
+    const TestPki twin;
+    const auto content = pki::open_signed(good, package::max_record).or_throw().content;
+    const auto other_station = pki.ca(pki::Role::station_signing, "Station 2");
+    const auto foreign_identity = twin.identity("SN-000001", box.chip());
+    lose_disk();
+
+    const auto by_station =
+        pki::sign(content, pki.station_signing.certificate, pki.station_signing.key.get(), {pki.root.certificate});
+    expect_refused(by_station, Reason::record_invalid, "a station alone");
+    const auto by_two_stations = pki::add_signer(by_station, other_station.certificate, other_station.key.get(), {});
+    expect_refused(by_two_stations, Reason::record_invalid, "two stations");
+
+    package::RecordContent forged;
+    ASSERT_TRUE(forged.ParseFromString(to_string(content)));
+    forged.set_identity_certificate(to_string(foreign_identity.certificate.der()));
+    auto record = package::make_record(forged, foreign_identity.certificate, foreign_identity.key.get(),
+                                       {twin.identity_ca.certificate});
+    record = package::countersign(record, pki.station_signing.certificate, pki.station_signing.key.get(), {});
+    expect_refused(record, Reason::untrusted_certificate, "an identity key of another manufacturer");
+
+    const auto own = pki.identity("SN-000001", box.chip());
+    forged.set_identity_certificate(to_string(own.certificate.der()));
+    record = package::make_record(forged, own.certificate, own.key.get(), {});
+    record = package::countersign(record, pki.station_signing.certificate, pki.station_signing.key.get(), {});
+    expect_refused(record, Reason::key_mismatch, "a certified key that is not this TPM's");
+}
+
+TEST_F(Recovery, Attack45_DamagedRecordsAreRefused)
+{
+    bring_up_and_publish();
+    const Bytes good = box.device().export_backup();
+    lose_disk();
+    for (const std::size_t size : {std::size_t(0), std::size_t(1), good.size() / 2, good.size() - 1})
+        expect_refused(BytesView(good).first(size), Reason::record_invalid, "cut to " + std::to_string(size));
+    for (std::size_t at = 100; at < good.size(); at += good.size() / 20) {
+        Bytes flipped = good;
+        flipped[at] ^= 1;
+        EXPECT_TRUE(reason_of([&] { box.restore(flipped); })) << at;
+        EXPECT_EQ(box.state(), State::disk_lost) << at;
+        EXPECT_TRUE(box.files().empty()) << at;
+    }
+    box.restore(good);
+    EXPECT_EQ(box.state(), State::operating);
+}
+
+TEST_F(Recovery, ItWorksLongAfterTheStationsCertificateHasEnded)
+{
+    bring_up_and_publish();
+    lose_disk();
+    const auto record = package::open_record(records_.begin()->second, manufacturer().trust(), at(2101));
+    EXPECT_FALSE(record) << "by then it has ended";
+    EXPECT_TRUE(package::open_record(records_.begin()->second, manufacturer().trust(), std::nullopt));
+}
+
+TEST(ManufacturedRecovery, ARecordMadeForTheSecondEndorsementKeyIsFound)
+{
+    TestDevice box(SoftwareTpm::Kind::manufactured);
+    TestStation station(manufacturer());
+    TestArchive archive;
+    box.personalize(station, true);
+    archive.put("/v1/records/" + box.chip() + "/" + std::to_string(box.epoch()), box.device().export_backup());
+    box.lose_disk();
+    box.boot();
+    box.recover(archive.address());
+    EXPECT_EQ(box.state(), State::operating);
+}
+
+} // namespace
+} // namespace imprint::test
