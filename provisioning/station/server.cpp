@@ -59,6 +59,7 @@ struct Server::Impl {
     Store store; // the worker's
     asio::ssl::context context;
     asio::steady_timer crl_timer;
+    bool stopping = false;
     std::vector<std::unique_ptr<server::Listener>> listeners;
     std::unique_ptr<ArchiveClient> client;
     std::unique_ptr<Outbox> outbox;
@@ -176,10 +177,12 @@ try {
 
 asio::awaitable<void> Server::Impl::renew_crl()
 {
-    boost::system::error_code error;
-    while (!error) {
+    while (!stopping) {
         auto work = [this] { write_list(); };
         co_await in_worker(worker, work);
+        if (stopping)
+            break;
+        boost::system::error_code error;
         crl_timer.expires_after(crl_renewal);
         co_await crl_timer.async_wait(asio::redirect_error(asio::use_awaitable, error));
     }
@@ -206,6 +209,7 @@ void Server::Impl::start(server::Service& service)
 
 void Server::Impl::stop()
 {
+    stopping = true;
     crl_timer.cancel();
     if (outbox)
         outbox->stop();

@@ -39,6 +39,7 @@ public:
     protocol::Message proof(BytesView challenge) { return proof(challenge, device_.endorsement_key()); }
     protocol::Message proof(BytesView challenge, const tpm::EndorsementKey& activating);
     protocol::Message backup(BytesView grant);
+    bool backed_up() const { return !content_digest_.empty(); } // a Backup was made
     protocol::Message resume() const; // after a backup
 
     const Bytes& qualifying_data() const { return qualifying_data_; }

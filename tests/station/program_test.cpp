@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+// The real imprint-station on the network.
+#include "tests/station/running_station.h"
+
+#include "backup/package/record.h"
+
+#include <SQLiteCpp/SQLiteCpp.h>
+#include <csignal>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+#include <set>
+
+namespace imprint::test {
+
+namespace {
+
+class Program : public ::testing::Test {
+protected:
+    Program() { station.trust(device); }
+
+    Bytes personalize()
+    {
+        const auto stream = station.connect();
+        DeviceSide side(device, stream->channel_binding());
+        return personalize_over(*stream, side);
+    }
+    std::int64_t rows(const std::string& table)
+    {
+        return SQLite::Database((station.state() / "station.db").string())
+            .execAndGet("SELECT count(*) FROM " + table)
+            .getInt64();
+    }
+
+    TestPki pki;
+    RunningStation station{pki};
+    HonestDevice device;
+};
+
+const auto clock_now = [] { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); };
+
+TEST_F(Program, B1_A24_PersonalizesOverTls)
+{
+    station.start();
+    const Bytes record = personalize();
+    EXPECT_TRUE(package::open_record(record, pki.trust(), clock_now()));
+
+    const auto chips = nlohmann::json::parse(station.command({"chip", "list", "--json"}).out);
+    ASSERT_EQ(chips.size(), 1U);
+    EXPECT_EQ(chips[0]["chip"], device.chip());
+    EXPECT_EQ(chips[0]["identity"], "SN000001");
+    const auto audit = nlohmann::json::parse(station.command({"audit", "--json"}).out);
+    EXPECT_EQ(audit.back()["event"], "recorded");
+    EXPECT_THAT(audit.back()["peer"].get<std::string>(), ::testing::StartsWith("127.0.0.1:"));
+    const auto outbox = station.command({"outbox", "--json"});
+    EXPECT_EQ(outbox.status, 3);
+    EXPECT_EQ(nlohmann::json::parse(outbox.out)[0]["state"], "waiting");
+    EXPECT_TRUE(pki::Crl::from_pem(as_bytes(station.command({"crl"}).out)));
+    EXPECT_EQ(station.stop(), 0);
+}
+
+TEST_F(Program, OperatorsWorkWhileItRuns)
+{
+    station.start();
+    personalize();
+    EXPECT_EQ(station.command({"chip", "quarantine", device.chip(), "--note", "look"}).status, 0);
+    device.move_on();
+    try {
+        personalize();
+        FAIL() << "a chip in quarantine was personalized";
+    } catch (const Error& error) {
+        EXPECT_EQ(error.reason(), Reason::chip_quarantined);
+        EXPECT_STREQ(error.what(), "look");
+    }
+    EXPECT_EQ(station.command({"chip", "release", device.chip()}).status, 0);
+    EXPECT_FALSE(personalize().empty());
+}
+
+TEST_F(Program, OversizedMessagesAreRefusedByTheirLength)
+{
+    station.start();
+    const auto stream = station.connect();
+    stream->write(Bytes{0xff, 0xff, 0xff, 0xff}, soon());
+    const Bytes header = stream->read(4, soon());
+    const auto size = protocol::announced_length({header[0], header[1], header[2], header[3]}).or_throw();
+    const auto answer = protocol::parse(stream->read(size, soon())).or_throw();
+    EXPECT_EQ(protocol::refusal_of(answer.refused()).reason, Reason::message_too_large);
+    EXPECT_THROW(stream->read(1, soon()), Error);
+}
+
+TEST_F(Program, Attack30_OnlyTls13WithTheProtocolsName)
+{
+    station.start();
+    EXPECT_THROW(station.connect("http/1.1"), Error);
+    const auto silent = station.connect("");
+    EXPECT_THROW(send_and_receive(*silent, Bytes{1}), Error);
+    EXPECT_NE(run({"openssl", "s_client", "-connect", station.address, "-tls1_2", "-alpn", "imprint/1"}).status, 0);
+    EXPECT_FALSE(personalize().empty());
+}
+
+TEST_F(Program, Attack28_ASilentDeviceIsCutOffAndHoldsNobodyUp)
+{
+    station.start({"--message-timeout", "1", "--handshake-timeout", "1", "--max-connections", "8"});
+    std::vector<std::unique_ptr<tls::Stream>> silent;
+    for (int i = 0; i < 4; ++i)
+        silent.push_back(station.connect());
+    EXPECT_FALSE(personalize().empty());
+    for (const auto& stream : silent)
+        EXPECT_THROW(stream->read(1, soon()), Error);
+}
+
+TEST_F(Program, TheConfigurationFileAndItsMistakes)
+{
+    write_file(station.directory / "station.conf",
+               as_bytes("state = \"" + station.state().string() +
+                        "\"\n[serve]\nlisten = [\"unix:" + (station.directory / "socket").string() +
+                        "\"]\ndirectory = \"" + station.directory.path().string() + "\"\nmessage-timeout = 5\n"));
+    {
+        Process process({IMPRINT_STATION, "--config", station.directory / "station.conf", "serve"});
+        EXPECT_EQ(process.line_after("listening station "), "unix:" + (station.directory / "socket").string());
+        process.signal(SIGTERM);
+        EXPECT_EQ(process.wait(), 0);
+    }
+    EXPECT_FALSE(station.try_start({"--archive", "http://plain"}));
+    EXPECT_FALSE(station.try_start({"--vendor-ca", "/nonexistent"}));
+    EXPECT_FALSE(station.try_start({"--master-key", "/dev/null"}));
+    write_file(station.directory / "tls.pem", pki::to_pem({pki.archive.certificate}));
+    EXPECT_FALSE(station.try_start());
+}
+
+// Killed before and after every sync, from the start of the program to the receipt.
+TEST_F(Program, Attack09_AKillAtEveryCommitLosesNothingAndDoublesNothing)
+{
+    int kills = 0;
+    std::set<std::uint64_t> recorded;
+    for (const char* when : {"IMPRINT_KILL_BEFORE", "IMPRINT_KILL_AFTER"})
+        for (int n = 1, survived = 0; survived == 0; ++n) {
+            SCOPED_TRACE(std::string(when) + " " + std::to_string(n));
+            Bytes record;
+            std::optional<DeviceSide> side;
+            if (station.try_start({},
+                                  {{"LD_PRELOAD", KILL_AT_SYNC},
+                                   {when, std::to_string(n)},
+                                   {"ASAN_OPTIONS", "verify_asan_link_order=0"}}))
+                try {
+                    const auto stream = station.connect();
+                    side.emplace(device, stream->channel_binding());
+                    record = personalize_over(*stream, *side);
+                } catch (const Error& error) {
+                    EXPECT_EQ(error.reason(), Reason::connection_lost) << error.what();
+                }
+            survived = record.empty() ? 0 : 1;
+            kills += 1 - survived;
+            station.kill();
+            if (!side || !side->backed_up()) {
+                ASSERT_TRUE(record.empty());
+                continue;
+            }
+
+            station.start();
+            const auto answer = ask(*station.connect(), side->resume());
+            if (!record.empty()) {
+                ASSERT_TRUE(answer.has_receipt()) << "an acknowledged record was lost";
+                EXPECT_EQ(to_bytes(answer.receipt().record()), record);
+            }
+            if (answer.has_receipt()) {
+                recorded.insert(device.epoch() + 1);
+                device.move_on();
+            }
+            station.kill();
+        }
+    EXPECT_GE(kills, 8);
+    EXPECT_EQ(rows("records"), static_cast<std::int64_t>(recorded.size()));
+    EXPECT_EQ(rows("outbox"), static_cast<std::int64_t>(recorded.size()));
+    EXPECT_EQ(rows("chips"), 1);
+}
+
+} // namespace
+
+} // namespace imprint::test
