@@ -205,10 +205,12 @@ Config load_config(const std::filesystem::path& vendor, const std::filesystem::p
     std::size_t size = 0;
     const auto result =
         econf_readDirsHistory(&raw, &size, vendor.c_str(), administrator.c_str(), "imprintd", "conf", "=", "#");
+    // libeconf 0.5.1 frees the array at a mistake in a file, but not where there is no file.
+    if (result != ECONF_NOFILE)
+        check(result, "the configuration");
+    const Owned<econf_file*, ::free> array(raw);
     if (result == ECONF_NOFILE)
         return {};
-    check(result, "the configuration");
-    const Owned<econf_file*, ::free> array(raw);
     std::vector<File> files;
     for (auto* file : std::span(raw, size))
         files.emplace_back(file);

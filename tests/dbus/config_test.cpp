@@ -104,6 +104,8 @@ TEST_F(Configuration, DropInsAndTheAdministratorComeLast)
     EXPECT_EQ(load().station_address, "vendor:1");
     write_file(directory / "etc/imprintd.conf.d/30-c.conf", as_bytes("[TPM]\nTcti=typo\n"));
     EXPECT_THROW(load(), Error);
+    write_file(directory / "etc/imprintd.conf.d/30-c.conf", as_bytes("[TPM\n"));
+    EXPECT_THROW(load(), Error);
 }
 
 TEST_F(Configuration, TheShippedFileSaysTheDefaults)
