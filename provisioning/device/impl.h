@@ -66,6 +66,7 @@ private:
 
     // recover.cpp
     void require_recoverable(const std::string& what) const;
+    bool lost_in_operation() const;
     recovery::Wanted wanted() const;
     void use(const package::Record& record, const pki::Trust& trust, const Progress& progress);
     void use_whole(const package::Record& record, const pki::Trust& trust, const Progress& progress);

@@ -5,6 +5,12 @@
 
 namespace imprint::device {
 
+// The state tells, not the counter: where a preparation was cut short, that may stand at any value.
+bool Device::Impl::lost_in_operation() const
+{
+    return known_.state == State::disk_lost || known_.state == State::disk_rolled_back;
+}
+
 // At an odd epoch only that epoch's own record is right. Without a counter, or before a coming epoch, any earlier
 // record of this chip gives the keys of its data package back.
 recovery::Wanted Device::Impl::wanted() const
@@ -15,7 +21,7 @@ recovery::Wanted Device::Impl::wanted() const
     else
         for (const auto& key : known_.endorsement_keys)
             wanted.chips.push_back(key.chip_identifier);
-    if (known_.counting() && known_.epoch() % 2 == 1)
+    if (lost_in_operation())
         wanted.sequence = known_.epoch();
     return wanted;
 }
@@ -67,7 +73,7 @@ void Device::Impl::require_recoverable(const std::string& what) const
 
 void Device::Impl::use(const package::Record& record, const pki::Trust& trust, const Progress& progress)
 {
-    if (known_.counting() && known_.epoch() % 2 == 1)
+    if (lost_in_operation())
         use_whole(record, trust, progress);
     else
         use_data_keys(record, trust, progress);
