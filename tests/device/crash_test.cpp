@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+// The power fails, or the TPM does, at every single command: afterwards the device is in one of its whole states, and
+// running the job again succeeds.
+#include "tests/device/fixture.h"
+#include "tests/device/test_archive.h"
+
+namespace imprint::test {
+namespace {
+
+class Crash : public DeviceTest {
+protected:
+    using Fault = std::function<void(std::size_t)>; // arms itself for the command with this number from now
+
+    // The daemon dies with the command's answer known to it.
+    Fault killed()
+    {
+        return [this](std::size_t n) { box.cut_after(n); };
+    }
+    // ... and with the command done by the TPM, but not answered.
+    Fault unanswered()
+    {
+        return [this](std::size_t n) {
+            const std::size_t last = box.wire.count() + n;
+            box.wire.after = [last](const Exchange& exchange) {
+                return exchange.number >= last ? std::optional<TSS2_RC>(TSS2_TCTI_RC_IO_ERROR) : std::nullopt;
+            };
+        };
+    }
+    // One command fails; the daemon lives on.
+    Fault failing(TSS2_RC rc)
+    {
+        return [this, rc](std::size_t n) {
+            const std::size_t number = box.wire.count() + n + 1;
+            box.wire.before = [number, rc](std::size_t count, std::uint32_t) {
+                return count == number ? std::optional<TSS2_RC>(rc) : std::nullopt;
+            };
+        };
+    }
+
+    // Runs `job` with the fault at each command in turn, until it gets through without meeting it. After each fault
+    // the device has to be in one of `whole`; `again` brings it to where `job` can start.
+    void at_every_command(const Fault& fault, const std::function<void()>& job, const std::vector<State>& whole,
+                          const std::function<void()>& again)
+    {
+        for (std::size_t n = 0;; ++n) {
+            ASSERT_LT(n, 200U) << "it never gets through";
+            fault(n);
+            const auto failed = reason_of(job);
+            box.kill();
+            box.wire.after = {};
+            box.boot();
+            ASSERT_THAT(whole, ::testing::Contains(box.state()))
+                << "in " << name(box.state()) << " after " << n << ": " << box.device().status().detail;
+            again();
+            if (!failed)
+                return;
+        }
+    }
+
+    void finish_personalization()
+    {
+        if (box.state() != State::operating)
+            box.personalize(station, true);
+        ASSERT_EQ(name(box.state()), name(State::operating));
+        ASSERT_NO_THROW(box.sign(box.epoch(), as_bytes("whole")));
+    }
+    void back_to_personalization()
+    {
+        finish_personalization();
+        box.device().enter_personalization({});
+    }
+    void publish()
+    {
+        const Bytes record = box.device().export_backup();
+        archive.put("/v1/records/" + box.chip(), record);
+        archive.put("/v1/records/" + box.chip() + "/" + std::to_string(box.epoch()), record);
+    }
+
+    TestArchive archive;
+};
+
+const std::vector<State> on_the_way{State::blank, State::personalization, State::operating};
+
+TEST(FirstCrash, Attack08_KilledAfterEveryCommandFromBlankToOperating)
+{
+    TestStation station(manufacturer());
+    for (std::size_t n = 0;; ++n) {
+        TestDevice box;
+        station.allow(box.chip());
+        box.cut_after(n);
+        const auto failed = reason_of([&] { box.personalize(station, true); });
+        box.kill();
+        box.boot();
+        ASSERT_THAT(on_the_way, ::testing::Contains(box.state())) << "after " << n;
+        if (box.state() != State::operating)
+            box.personalize(station, true);
+        ASSERT_EQ(name(box.state()), name(State::operating)) << "after " << n;
+        if (!failed)
+            break;
+    }
+}
+
+TEST_F(Crash, Attack08_KilledAfterEveryCommandOfALaterPersonalization)
+{
+    bring_up();
+    box.device().enter_personalization({});
+    at_every_command(
+        killed(), [&] { box.personalize(station, true); }, on_the_way, [&] { back_to_personalization(); });
+}
+
+TEST_F(Crash, Attack08_AtEveryCommandThatTheTpmDidUnanswered)
+{
+    bring_up();
+    box.device().enter_personalization({});
+    at_every_command(
+        unanswered(), [&] { box.personalize(station, true); }, on_the_way, [&] { back_to_personalization(); });
+}
+
+TEST_F(Crash, Attack07_AFailureAtEveryCommandIsNeverSuccess)
+{
+    bring_up();
+    box.device().enter_personalization({});
+    at_every_command(
+        failing(TPM2_RC_FAILURE), [&] { box.personalize(station, true); }, on_the_way,
+        [&] { back_to_personalization(); });
+}
+
+TEST_F(Crash, Attack08_KilledAfterEveryCommandOfASwitch)
+{
+    box.personalize(station);
+    at_every_command(
+        killed(), [&] { box.device().enter_operating({}); }, on_the_way,
+        [&] {
+            finish_personalization();
+            box.device().enter_personalization({});
+            box.personalize(station);
+        });
+    box.device().enter_operating({});
+    at_every_command(
+        killed(), [&] { box.device().enter_personalization({}); }, on_the_way, [&] { finish_personalization(); });
+}
+
+TEST_F(Crash, Attack08_KilledAfterEveryCommandOfARecovery)
+{
+    bring_up();
+    publish();
+    box.lose_disk();
+    box.boot();
+    at_every_command(
+        killed(), [&] { box.recover(archive.address()); }, {State::disk_lost, State::operating},
+        [&] {
+            if (box.state() == State::disk_lost)
+                box.recover(archive.address());
+            ASSERT_EQ(name(box.state()), name(State::operating));
+            box.lose_disk();
+            box.boot();
+        });
+}
+
+TEST_F(Crash, Attack08_KilledAfterEveryCommandOfARecoveryFromTpmClear)
+{
+    bring_up();
+    publish();
+    box.tpm.clear();
+    box.boot();
+    at_every_command(
+        killed(), [&] { box.recover(archive.address()); }, {State::tpm_cleared, State::recovered},
+        [&] {
+            if (box.state() == State::tpm_cleared)
+                box.recover(archive.address());
+            ASSERT_EQ(name(box.state()), name(State::recovered));
+            box.tpm.clear();
+            box.boot();
+        });
+}
+
+TEST_F(Crash, Attack13_ATpmResetInTheMiddle)
+{
+    bring_up();
+    box.device().enter_personalization({});
+    bool reset = false;
+    station.set({.alter = [&](protocol::Message& message) {
+        if (message.has_grant() && !std::exchange(reset, true))
+            box.tpm.restart();
+    }});
+    EXPECT_TRUE(reason_of([&] { box.personalize(station, true); }));
+    EXPECT_EQ(name(box.state()), name(State::personalization));
+    back_to_personalization();
+}
+
+} // namespace
+} // namespace imprint::test
