@@ -94,6 +94,7 @@ TEST(Envelope, AnotherKeyOrKeyIdentifierDoesNotOpenIt)
 {
     EXPECT_EQ(refused(enveloped(), random_secret(32)), Reason::package_invalid);
     EXPECT_EQ(refused(enveloped(), kek(), as_bytes("another chip")), Reason::package_invalid);
+    EXPECT_EQ(refused(enveloped(), kek(), {}), Reason::package_invalid) << "to OpenSSL, that means any";
     EXPECT_THROW(refused(enveloped(), random_secret(16)), Error);
     EXPECT_THROW(envelope(Secret(content), random_secret(31), identifier), Error);
 }

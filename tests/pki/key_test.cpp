@@ -113,6 +113,7 @@ TEST(Passphrase, ComesFromACredential)
     EXPECT_EQ(as_text(read_passphrase("credential:secret")->view()), "correct horse");
     EXPECT_EQ(reason_of([] { read_passphrase("credential:none"); }), Reason::not_configured);
     EXPECT_EQ(reason_of([] { read_passphrase("credential:../secret"); }), Reason::invalid_argument);
+    EXPECT_EQ(reason_of([] { read_passphrase("credential:sub/secret"); }), Reason::invalid_argument);
     ASSERT_EQ(unsetenv("CREDENTIALS_DIRECTORY"), 0);
     EXPECT_EQ(reason_of([] { read_passphrase("credential:secret"); }), Reason::not_configured);
 }
