@@ -10,6 +10,8 @@
 
 #include <charconv>
 #include <cstring>
+#include <future>
+#include <system_error>
 #include <thread>
 
 namespace imprint::tls {
@@ -54,10 +56,21 @@ Endpoint unix_endpoint(const std::string& path)
 
 // What the thread of a look-up and the one that waits for it share; whoever is last frees it.
 struct LookingUp {
-    Cancel done; // used as an event: set when one of these is there
-    Endpoints found;
-    std::exception_ptr fault;
+    std::packaged_task<Endpoints()> task;
+    Cancel done; // an event: readable once the task has run
 };
+
+void run_aside(const std::shared_ptr<LookingUp>& state)
+{
+    try {
+        std::thread([state] {
+            state->task();
+            state->done.cancel();
+        }).detach();
+    } catch (const std::system_error& error) {
+        throw Error(Reason::internal, std::string("cannot start a look-up: ") + error.what());
+    }
+}
 
 } // namespace
 
@@ -117,18 +130,11 @@ Endpoints resolve(const Address& address, Deadline deadline, const Cancel& cance
     if (is_numeric(address.host.substr(0, address.host.find('%'))))
         return look_up(address);
     const auto state = std::make_shared<LookingUp>();
-    std::thread([state, address, names] {
-        try {
-            state->found = names(address);
-        } catch (...) {
-            state->fault = std::current_exception();
-        }
-        state->done.cancel();
-    }).detach();
+    state->task = std::packaged_task<Endpoints()>([address, names] { return names(address); });
+    auto found = state->task.get_future();
+    run_aside(state);
     wait(state->done.fd(), POLLIN, deadline, cancel, "while looking up " + address.host);
-    if (state->fault)
-        std::rethrow_exception(state->fault);
-    return std::move(state->found);
+    return found.get();
 }
 
 } // namespace imprint::tls

@@ -39,4 +39,7 @@ Endpoints look_up(const Address& address);
 using LookUp = std::function<Endpoints(const Address& address)>;
 Endpoints resolve(const Address& address, Deadline deadline, const Cancel& cancel, const LookUp& names);
 
+// One after the other, each with its share of the time that is left, until one answers; `address` is for the words.
+Fd connect_to_any(const Endpoints& endpoints, const std::string& address, Deadline deadline, const Cancel& cancel);
+
 } // namespace imprint::tls

@@ -74,9 +74,8 @@ Deadline share_of(Deadline deadline, std::size_t addresses)
 
 } // namespace
 
-Fd connect(const std::string& address, std::uint16_t default_port, Deadline deadline, const Cancel& cancel)
+Fd connect_to_any(const Endpoints& endpoints, const std::string& address, Deadline deadline, const Cancel& cancel)
 {
-    const auto endpoints = resolve(parse_address(address, default_port), deadline, cancel, look_up);
     for (std::size_t left = endpoints.size(); left > 0; --left) {
         try {
             return connect_to(endpoints[endpoints.size() - left], address, share_of(deadline, left), cancel);
@@ -86,6 +85,12 @@ Fd connect(const std::string& address, std::uint16_t default_port, Deadline dead
         }
     }
     throw Error(Reason::connection_refused, "no address for " + address);
+}
+
+Fd connect(const std::string& address, std::uint16_t default_port, Deadline deadline, const Cancel& cancel)
+{
+    const auto endpoints = resolve(parse_address(address, default_port), deadline, cancel, look_up);
+    return connect_to_any(endpoints, address, deadline, cancel);
 }
 
 } // namespace imprint::tls

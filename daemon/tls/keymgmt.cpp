@@ -30,9 +30,9 @@ int import_key(void* data, int, const OSSL_PARAM parameters[])
     const char* name = nullptr;
     const void *coordinates = nullptr, *function = nullptr;
     std::size_t length = 0, ignored = 0;
-    if (OSSL_PARAM_get_utf8_string_ptr(group, &name) != 1 || std::string_view(name) != group_name ||
-        OSSL_PARAM_get_octet_string_ptr(point, &coordinates, &length) != 1 || length != point_size ||
-        OSSL_PARAM_get_octet_ptr(signer, &function, &ignored) != 1)
+    if (OSSL_PARAM_get_octet_ptr(signer, &function, &ignored) != 1 ||
+        OSSL_PARAM_get_utf8_string_ptr(group, &name) != 1 || std::string_view(name) != group_name ||
+        OSSL_PARAM_get_octet_string_ptr(point, &coordinates, &length) != 1 || length != point_size)
         return 0;
     const auto* bytes = static_cast<const std::uint8_t*>(coordinates);
     *static_cast<RemoteKey*>(data) = {{bytes, bytes + length},

@@ -137,6 +137,25 @@ TEST_F(Connecting, IsRefusedWhereNobodyListens)
     EXPECT_EQ(refusal("not an address"), Reason::invalid_argument);
 }
 
+// The first refuses, the second never answers.
+TEST_F(Connecting, TriesEveryAddress)
+{
+    const Listener silent(0), good;
+    const Fd first = connect(silent.at("127.0.0.1"));
+    std::uint16_t nobody = 0;
+    {
+        const Listener closed;
+        nobody = closed.port;
+    }
+    tls::Endpoints endpoints;
+    for (const std::uint16_t port : {nobody, silent.port, good.port})
+        endpoints.push_back(tls::look_up({"127.0.0.1", port, {}}).at(0));
+    EXPECT_TRUE(tls::connect_to_any(endpoints, "three", in(1s), cancel));
+    endpoints.pop_back();
+    EXPECT_EQ(reason_of([&] { tls::connect_to_any(endpoints, "two", in(brief), cancel); }), Reason::timed_out);
+    EXPECT_EQ(reason_of([&] { tls::connect_to_any({}, "none", in(brief), cancel); }), Reason::connection_refused);
+}
+
 // A full backlog answers nobody: the connection hangs.
 TEST_F(Connecting, AHostThatDoesNotAnswerIsTimedOut)
 {

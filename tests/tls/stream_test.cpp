@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A Stream against OpenSSL's own server.
+#include "daemon/tls/link.h"
 #include "tests/tls/server.h"
 #include "tests/tls/signers.h"
 
@@ -9,6 +10,7 @@
 #include <atomic>
 #include <barrier>
 #include <csignal>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -322,6 +324,19 @@ TEST_F(Streams, AServerThatRefusesUsSaysWhy)
 }
 
 // --- waiting
+
+TEST_F(Streams, WaitNoLongerForWhatIsReady)
+{
+    auto [ours, theirs] = socket_pair();
+    ASSERT_EQ(write(theirs.get(), "x", 1), 1);
+    const auto waiting = [&, fd = ours.get()](tls::Deadline deadline) {
+        return reason_of([&] { tls::wait(fd, POLLIN, deadline, cancel, "test"); });
+    };
+    EXPECT_EQ(waiting(in(ample)), std::nullopt);
+    EXPECT_EQ(waiting(in(0ms)), Reason::timed_out);
+    cancel.cancel();
+    EXPECT_EQ(waiting(in(ample)), Reason::cancelled);
+}
 
 TEST_F(Streams, ASilentPeerIsTimedOut)
 {
