@@ -73,6 +73,12 @@ void DaemonProcess::write_configuration() const
     write_file(configuration(), as_bytes(text + settings_.configuration));
 }
 
+void DaemonProcess::set_tcti_options(const std::string& options)
+{
+    settings_.tcti = test_tcti("path=" + tpm_.socket().string() + (options.empty() ? "" : "," + options));
+    write_configuration();
+}
+
 void DaemonProcess::start()
 {
     launch();

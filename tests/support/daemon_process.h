@@ -33,6 +33,9 @@ public:
     // Starts the TPM and the bus; start() starts imprintd.
     explicit DaemonProcess(Settings settings);
 
+    // From the next start on: further options of the test TCTI, "kill=5" (test_tcti_module.cpp).
+    void set_tcti_options(const std::string& options);
+
     void start(); // returns after READY=1
     void launch(const Environment& environment = {}); // without waiting: for daemons that are meant to fail
     int stop(); // SIGTERM; the exit code

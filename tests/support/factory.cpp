@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/support/factory.h"
+
+#include "tests/support/software_tpm.h"
+
+#include <stdexcept>
+
+namespace imprint::test {
+
+namespace {
+
+Finished must(Finished finished, const std::string& what)
+{
+    if (finished.status != 0)
+        throw std::runtime_error(what + ": " + finished.out + finished.err);
+    return finished;
+}
+
+std::string must_listen(Process& process, const std::string& what, const std::filesystem::path& log)
+{
+    const auto address = process.line_after("listening " + what + " ");
+    if (!address)
+        throw std::runtime_error(what + " did not start: " + to_string(read_file(log, 1 << 20).value_or(Bytes())));
+    return *address;
+}
+
+} // namespace
+
+Factory::Factory()
+{
+    const auto authority = [this](Arguments arguments) {
+        arguments.insert(arguments.begin(), {IMPRINT_TEST_AUTHORITY, "--directory", (*this / "authority").string()});
+        return must(run(arguments), "imprint-authority").out;
+    };
+    authority({"init", "--name", "Example Manufacturer"});
+    authority({"station", "line-1", "--host", "127.0.0.1", "--delegate-identity-ca", "--output",
+               (*this / "station-keys").string()});
+    authority({"archive", "archive", "--host", "127.0.0.1", "--output", (*this / "archive-keys").string()});
+    write_file(trust_bundle(), as_bytes(authority({"trust-bundle"})), 0644);
+    write_file(*this / "vendor.pem", SoftwareTpm::vendor_ca(), 0644);
+    must(station_command({"init"}), "imprint-station init");
+    must(station_command({"identity", "range", "--prefix", "SN", "--width", "6", "--from", "1", "--to", "999999"}),
+         "imprint-station identity");
+    std::filesystem::create_directory(*this / "remembered");
+    start_archive();
+    start_station();
+}
+
+void Factory::start_archive()
+{
+    const auto keys = *this / "archive-keys";
+    const auto log = *this / "archive.log";
+    // The first start takes any ports, later ones the same again.
+    const auto or_any = [](const std::string& address) { return address.empty() ? "127.0.0.1:0" : address; };
+    archive_ = std::make_unique<Process>(Arguments{IMPRINT_TEST_ARCHIVE, "--database", (*this / "archive.db").string(),
+                                                   "--trust", trust_bundle().string(), "serve", "--certificate",
+                                                   (keys / "tls.pem").string(), "--key", (keys / "tls.key").string(),
+                                                   "--listen", or_any(archive_address_), "--listen-tls",
+                                                   or_any(archive_tls_address_)},
+                                         Environment{}, log);
+    archive_address_ = must_listen(*archive_, "http", log);
+    archive_tls_address_ = must_listen(*archive_, "https", log);
+}
+
+void Factory::start_station()
+{
+    const auto log = *this / "station.log";
+    station_ = std::make_unique<Process>(
+        Arguments{IMPRINT_TEST_STATION, "--state", (*this / "station").string(), "serve", "--listen",
+                  station_address_.empty() ? "127.0.0.1:0" : station_address_, "--directory",
+                  (*this / "station-keys").string(), "--vendor-ca", (*this / "vendor.pem").string(), "--archive",
+                  "https://" + archive_tls_address_},
+        Environment{}, log);
+    station_address_ = must_listen(*station_, "station", log);
+}
+
+void Factory::remember()
+{
+    archive_.reset();
+    station_.reset();
+    for (const auto& name : {"station", "archive.db", "archive.db-wal"})
+        if (std::filesystem::exists(*this / name))
+            std::filesystem::copy(*this / name, *this / "remembered" / name, std::filesystem::copy_options::recursive);
+    start_archive();
+    start_station();
+}
+
+void Factory::forget()
+{
+    archive_.reset();
+    station_.reset();
+    for (const auto& name : {"station", "archive.db", "archive.db-wal", "archive.db-shm"})
+        std::filesystem::remove_all(*this / name);
+    std::filesystem::copy(*this / "remembered", *this / "", std::filesystem::copy_options::recursive);
+    start_archive();
+    start_station();
+}
+
+Finished Factory::station_command(const Arguments& arguments) const
+{
+    Arguments all{IMPRINT_TEST_STATION, "--state", (*this / "station").string()};
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    return run(all);
+}
+
+Finished Factory::archive_command(const Arguments& arguments) const
+{
+    Arguments all{IMPRINT_TEST_ARCHIVE, "--database", (*this / "archive.db").string(), "--trust",
+                  trust_bundle().string()};
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    return run(all);
+}
+
+void Factory::wait_for_outbox() const { must(station_command({"outbox", "--wait", "30"}), "imprint-station outbox"); }
+
+} // namespace imprint::test

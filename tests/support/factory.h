@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// A whole factory for tests: the real authority's files, a running archive and a running station.
+#pragma once
+
+#include "tests/support/process.h"
+
+#include <memory>
+
+namespace imprint::test {
+
+class Factory {
+public:
+    // Makes the manufacturer and certifies station and archive; starts both.
+    Factory();
+
+    std::filesystem::path trust_bundle() const { return directory_ / "trust.pem"; }
+    std::string station_address() const { return station_address_; } // "127.0.0.1:port"
+    std::string archive_address() const { return "http://" + archive_address_; }
+
+    void start_archive();
+    void start_station();
+    Process& station() { return *station_; }
+    Process& archive() { return *archive_; }
+
+    // What station and archive know at this moment, for forget(): with both started anew.
+    void remember();
+    void forget();
+
+    // `imprint-station` / `imprint-archive` on the running one's state: {"chip", "list"}.
+    Finished station_command(const Arguments& arguments) const;
+    Finished archive_command(const Arguments& arguments) const;
+    // Returns when the outbox is empty; throws std::runtime_error if it does not get so.
+    void wait_for_outbox() const;
+    std::filesystem::path operator/(const std::string& name) const { return directory_ / name; }
+
+private:
+    TemporaryDirectory directory_;
+    std::string archive_address_, archive_tls_address_, station_address_;
+    std::unique_ptr<Process> archive_, station_;
+};
+
+} // namespace imprint::test
