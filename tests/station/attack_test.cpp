@@ -336,7 +336,7 @@ TEST_F(Attack, AWrongBackupIsRefused)
     using protocol::Message;
     const std::vector<std::pair<Change, Reason>> cases{
         {[](Message& m) { m.mutable_backup()->mutable_record()->back() ^= 1; }, Reason::signature_invalid},
-        {[](Message& m) { m.mutable_backup()->clear_record(); }, Reason::malformed_message},
+        {[](Message& m) { m.mutable_backup()->clear_record(); }, Reason::record_invalid},
         {[](Message& m) { m.mutable_backup()->mutable_keys()->RemoveLast(); }, Reason::package_invalid},
         {[](Message& m) { *m.mutable_backup()->add_keys() = m.backup().keys(0); }, Reason::package_invalid},
         {[](Message& m) { m.mutable_backup()->mutable_keys(0)->set_label("other"); }, Reason::package_invalid},
