@@ -90,12 +90,13 @@ void Device::Impl::require_intact_files() const
 
 Progress checked(const Progress& progress, const tls::Cancel* cancel)
 {
-    return [&progress, cancel, highest = 0U](unsigned percent, const std::string& step) mutable {
+    // Shared, for a Progress is copied.
+    return [&progress, cancel, highest = std::make_shared<unsigned>(0)](unsigned percent, const std::string& step) {
         if (cancel != nullptr && cancel->cancelled())
             throw Error(Reason::cancelled, "cancelled before " + step);
-        highest = std::max(highest, percent);
+        *highest = std::max(*highest, percent);
         if (progress)
-            progress(highest, step);
+            progress(*highest, step);
     };
 }
 

@@ -19,6 +19,7 @@ public:
         : worker_(worker)
     {
         worker_.call([&](tpm::SecurityModule& module) {
+            module_ = &module;
             session_ = std::make_unique<DeviceSession>(module, store, std::move(situation), progress);
         });
     }
@@ -48,8 +49,10 @@ private:
     template <class F>
     std::invoke_result_t<F> work(F step)
     {
-        return worker_.call([&](tpm::SecurityModule&) {
+        return worker_.call([&](tpm::SecurityModule& module) {
             try {
+                if (&module != module_)
+                    throw Error(Reason::tpm_reset, "the TPM had to be opened anew in the middle of a personalization");
                 return step();
             } catch (...) {
                 session_.reset();
@@ -59,6 +62,7 @@ private:
     }
 
     tpm::Worker& worker_;
+    const tpm::SecurityModule* module_ = nullptr;
     std::unique_ptr<DeviceSession> session_;
 };
 
