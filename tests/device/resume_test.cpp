@@ -84,6 +84,7 @@ TEST_F(Resume, ATakenSequenceIsLeftBehind)
     }});
     box.personalize(station, true);
     EXPECT_EQ(box.epoch(), epoch + 3);
+    EXPECT_TRUE(std::ranges::is_sorted(box.progress, {}, &std::pair<unsigned, std::string>::first));
 }
 
 TEST_F(Resume, AStationThatClaimsItForEverIsGivenUp)
