@@ -187,8 +187,10 @@ asio::awaitable<void> HttpServer::Impl::refuse(S& stream, const std::optional<An
     const bool written = co_await write(stream, *answer, false, false);
     if (!written)
         co_return;
-    std::array<std::uint8_t, 16 * 1024> buffer{};
     error_code error;
+    if constexpr (std::is_same_v<S, Stream>)
+        stream.socket().shutdown(asio::socket_base::shutdown_send, error);
+    std::array<std::uint8_t, 16 * 1024> buffer{};
     for (std::size_t drained = 0; !error && drained < max_drained;) {
         const std::size_t n =
             co_await stream.async_read_some(asio::buffer(buffer), asio::redirect_error(asio::use_awaitable, error));

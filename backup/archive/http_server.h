@@ -14,7 +14,7 @@ struct HttpSettings {
     std::filesystem::path database;
     std::vector<std::string> public_addresses; // provisioning/server/listener.h says what they look like
     std::vector<std::string> station_addresses;
-    std::size_t max_connections = 1024; // for each address
+    std::size_t max_connections = 512; // for each address
     std::chrono::seconds deadline{20}; // for a handshake, a whole request, an answer, a pause between requests
 };
 

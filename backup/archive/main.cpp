@@ -21,7 +21,7 @@ struct Common {
 
 CLI::App* add_serve(CLI::App& app, archive::ServeOptions& options)
 {
-    auto* serve = app.add_subcommand("serve", "Serve records and take them from stations")->configurable();
+    auto* serve = app.add_subcommand("serve", "Serve records and take them from stations");
     serve->add_option("--crl", options.crls, "Revocation lists (PEM)");
     serve->add_option("--certificate", options.certificate, "Own certificate and its issuers (PEM)")->required();
     serve->add_option("--key", options.key, "Private key: a file or another OSSL_STORE URI")->required();
