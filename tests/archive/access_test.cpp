@@ -12,7 +12,7 @@
 namespace imprint::archive {
 namespace {
 
-using test::TestDevice;
+using test::SoftwareDevice;
 constexpr auto path_of = [](const auto&... parts) { return test::RunningArchive::path_of(parts...); };
 constexpr std::string_view head_of_put = "PUT /v1/records/";
 
@@ -49,7 +49,7 @@ protected:
     tls::Cancel cancel;
     test::RunningArchive archive;
     pki::Trust trust = archive.pki.trust();
-    TestDevice device{archive.pki, "SN-1"};
+    SoftwareDevice device{archive.pki, "SN-1"};
 };
 using Attack01 = Access;
 

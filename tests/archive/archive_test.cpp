@@ -10,7 +10,7 @@
 namespace imprint::archive {
 namespace {
 
-using test::TestDevice;
+using test::SoftwareDevice;
 constexpr auto path_of = [](const auto&... parts) { return test::RunningArchive::path_of(parts...); };
 
 class Archive : public testing::Test {
@@ -23,7 +23,7 @@ protected:
     }
 
     test::RunningArchive archive;
-    TestDevice device{archive.pki, "SN-1"};
+    SoftwareDevice device{archive.pki, "SN-1"};
 };
 using B1 = Archive;
 using B2 = Archive;
@@ -128,7 +128,7 @@ TEST_F(Archive, IsHealthyWhileItsDatabaseAnswers)
 TEST_F(Attack05, AnIdentityIsNotTakenOverByAnotherChip)
 {
     ASSERT_EQ(archive.put(device, 3, device.record(3)).status, 201U);
-    const TestDevice thief(archive.pki, "SN-1", std::string(64, 'b'));
+    const SoftwareDevice thief(archive.pki, "SN-1", std::string(64, 'b'));
     const auto answer = archive.put(thief, 3, thief.record(3));
     EXPECT_EQ(answer.status, 409U);
     EXPECT_EQ(answer.reason(), "identity-taken");
@@ -138,12 +138,12 @@ TEST_F(Attack05, AnIdentityIsNotTakenOverByAnotherChip)
 TEST_F(Attack05, AChipKeepsItsIdentityAndItsIdentityKey)
 {
     ASSERT_EQ(archive.put(device, 3, device.record(3)).status, 201U);
-    const TestDevice renamed(archive.pki, "SN-2", device.chip);
+    const SoftwareDevice renamed(archive.pki, "SN-2", device.chip);
     const auto other_identity = archive.put(renamed, 5, renamed.record(5));
     EXPECT_EQ(other_identity.status, 409U);
     EXPECT_EQ(other_identity.reason(), "identity-taken");
     // As a stolen station with the identity CA's key would do it.
-    const TestDevice forged(archive.pki, "SN-1", device.chip);
+    const SoftwareDevice forged(archive.pki, "SN-1", device.chip);
     const auto other_key = archive.put(forged, 5, forged.record(5));
     EXPECT_EQ(other_key.status, 409U);
     EXPECT_EQ(other_key.reason(), "key-mismatch");
@@ -158,7 +158,7 @@ TEST_F(Attack05, OfManyThatRaceForOneIdentityOneWins)
     std::vector<test::Process> processes;
     for (int i = 0; i < racers; ++i) {
         chips.emplace_back(64, static_cast<char>('0' + i));
-        const TestDevice racer(archive.pki, "SN-race", chips.back());
+        const SoftwareDevice racer(archive.pki, "SN-race", chips.back());
         const auto body = bodies / std::to_string(i);
         write_file(body, racer.record(3));
         test::Arguments arguments{"curl", "-sS", "-o", "/dev/null"};
@@ -178,7 +178,7 @@ TEST_F(Attack44, AStolenStationCannotPublishForADevice)
     const auto content = device.record_content(3);
     const Bytes alone = package::make_record(content, station.certificate, station.key.get(), {});
     const auto second = archive.pki.ca(pki::Role::station_signing, "Station 2");
-    const TestDevice other(archive.pki, "SN-2");
+    const SoftwareDevice other(archive.pki, "SN-2");
     const Bytes foreign = package::make_record(content, other.identity.certificate, other.identity.key.get(), {});
     for (const Bytes& record : {alone, package::countersign(alone, second.certificate, second.key.get(), {}),
                                 by_station(foreign), device.device_record(3), Bytes{}, to_bytes("record")}) {
@@ -192,7 +192,7 @@ TEST_F(Attack44, AStolenStationCannotPublishForADevice)
 TEST_F(Attack45, ARecordStandsUnderItsOwnChipAndSequenceOnly)
 {
     const Bytes record = device.record(3);
-    const TestDevice other(archive.pki, "SN-2");
+    const SoftwareDevice other(archive.pki, "SN-2");
     for (const auto& path : {path_of(device.chip, 5), path_of(other.chip, 3)}) {
         const auto answer = archive.put(path, record, &archive.pki.station_tls);
         EXPECT_EQ(answer.status, 422U);

@@ -11,7 +11,7 @@
 namespace imprint::archive {
 namespace {
 
-using test::TestDevice;
+using test::SoftwareDevice;
 constexpr auto path_of = [](const auto&... parts) { return test::RunningArchive::path_of(parts...); };
 
 class Durability : public testing::Test {
@@ -24,7 +24,7 @@ protected:
     }
 
     test::RunningArchive archive;
-    TestDevice device{archive.pki, "SN-1"};
+    SoftwareDevice device{archive.pki, "SN-1"};
 };
 using Attack09 = Durability;
 using Attack20 = Durability;
@@ -106,7 +106,7 @@ TEST_F(Attack20, NothingIsChangedOrDeletedWhoeverOpensTheDatabase)
 
 TEST_F(Attack20, AChangedDatabaseIsNoticed)
 {
-    const TestDevice other(archive.pki, "SN-2");
+    const SoftwareDevice other(archive.pki, "SN-2");
     archive.start();
     ASSERT_EQ(archive.put(device, 3, device.record(3)).status, 201U);
     ASSERT_EQ(archive.put(other, 3, other.record(3)).status, 201U);

@@ -162,7 +162,7 @@ Response RunningArchive::put(const std::string& path, BytesView body, Client cli
     return curl(arguments);
 }
 
-Response RunningArchive::put(const TestDevice& device, std::uint64_t sequence, BytesView record) const
+Response RunningArchive::put(const SoftwareDevice& device, std::uint64_t sequence, BytesView record) const
 {
     return put(path_of(device.chip, sequence), record, &pki.station_tls);
 }

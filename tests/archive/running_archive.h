@@ -2,7 +2,7 @@
 // The real imprint-archive with a manufacturer of the test's own, and curl as its client.
 #pragma once
 
-#include "tests/package/test_device.h"
+#include "tests/package/software_device.h"
 #include "tests/support/process.h"
 #include "tests/support/test_pki.h"
 
@@ -40,7 +40,7 @@ public:
     // As a station (or whoever else), over TLS.
     Response put(const std::string& path, BytesView body, Client client, const Arguments& more = {},
                  const std::string& content_type = record_type) const;
-    Response put(const TestDevice& device, std::uint64_t sequence, BytesView record) const;
+    Response put(const SoftwareDevice& device, std::uint64_t sequence, BytesView record) const;
     // curl's arguments for a PUT whose body is in a file.
     Arguments put_command(const std::string& path, const std::filesystem::path& body, Client client,
                           const std::string& content_type = record_type) const;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "backup/package/backup_package.h"
 
-#include "tests/package/test_device.h"
+#include "tests/package/software_device.h"
 #include "tests/support/process.h"
 
 #include <gtest/gtest.h>
@@ -163,7 +163,7 @@ bool share_something(std::string_view a, std::string_view b)
 TEST(Attack21, PackagesOfTwoDevicesShareNothing)
 {
     const test::TestPki pki;
-    const test::TestDevice one(pki, "SN-1"), two(pki, "SN-2");
+    const test::SoftwareDevice one(pki, "SN-1"), two(pki, "SN-2");
     const auto a = one.record_content(5), b = two.record_content(5);
     const auto ciphertext = [](const RecordContent& content) { // behind the structure that all CMS have in common
         const std::string& package = content.backup_package();

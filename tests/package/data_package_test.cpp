@@ -3,7 +3,7 @@
 
 #include "daemon/structures/marshal.h"
 #include "daemon/structures/policy.h"
-#include "tests/package/test_device.h"
+#include "tests/package/software_device.h"
 
 #include <gtest/gtest.h>
 
@@ -18,9 +18,9 @@ const test::TestPki& manufacturer()
     return pki;
 }
 
-const test::TestDevice& device()
+const test::SoftwareDevice& device()
 {
-    static const test::TestDevice one(manufacturer(), "SN-1");
+    static const test::SoftwareDevice one(manufacturer(), "SN-1");
     return one;
 }
 

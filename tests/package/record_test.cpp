@@ -3,7 +3,7 @@
 
 #include "daemon/structures/marshal.h"
 #include "daemon/structures/templates.h"
-#include "tests/package/test_device.h"
+#include "tests/package/software_device.h"
 #include "tests/support/process.h"
 
 #include <gtest/gtest.h>
@@ -48,7 +48,7 @@ protected:
 
     test::TestPki pki;
     pki::Trust trust = pki.trust();
-    test::TestDevice device{pki, "SN-1"};
+    test::SoftwareDevice device{pki, "SN-1"};
 };
 using Attack19Records = Records;
 using Attack44 = Records;
@@ -103,7 +103,7 @@ TEST_F(Attack44, AThirdSignerIsRefused)
 
 TEST_F(Attack44, AnotherDevicesIdentityIsRefused)
 {
-    const test::TestDevice thief(pki, "SN-2");
+    const test::SoftwareDevice thief(pki, "SN-2");
     // The victim's content, signed by the thief.
     const Bytes stolen =
         make_record(device.record_content(3), thief.identity.certificate, thief.identity.key.get(), {});
@@ -125,7 +125,7 @@ TEST_F(Attack44, AForeignManufacturersStationOrIdentityIsRefused)
 {
     const test::TestPki foreign;
     EXPECT_EQ(refusal_of(by(device.device_record(3), foreign.station_signing)), Reason::untrusted_certificate);
-    const test::TestDevice stranger(foreign, "SN-1");
+    const test::SoftwareDevice stranger(foreign, "SN-1");
     EXPECT_EQ(refusal_of(by(stranger.device_record(3), pki.station_signing)), Reason::untrusted_certificate);
     EXPECT_FALSE(open_device_record(stranger.device_record(3), trust, now));
 }
@@ -187,7 +187,7 @@ TEST_F(Records, ASealedSecretOfAnotherTemplateIsRefused)
 // Nothing rides along unsigned, either.
 TEST_F(Records, ACertificateThatNobodyNeedsIsRefused)
 {
-    const test::TestDevice other(pki, "SN-2");
+    const test::SoftwareDevice other(pki, "SN-2");
     const auto& station = pki.station_signing;
     const Bytes record =
         countersign(device.device_record(3), station.certificate, station.key.get(), {other.identity.certificate});

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tests/package/test_device.h"
+#include "tests/package/software_device.h"
 
 #include "daemon/structures/marshal.h"
 #include "daemon/structures/name.h"
@@ -44,12 +44,12 @@ TPMT_PUBLIC software_storage_key()
     return area;
 }
 
-TestDevice::TestDevice(const TestPki& p, const std::string& s)
-    : TestDevice(p, s, hex(structures::digest(TPM2_ALG_SHA256, as_bytes(s))))
+SoftwareDevice::SoftwareDevice(const TestPki& p, const std::string& s)
+    : SoftwareDevice(p, s, hex(structures::digest(TPM2_ALG_SHA256, as_bytes(s))))
 {
 }
 
-TestDevice::TestDevice(const TestPki& p, const std::string& s, const std::string& chip_identifier)
+SoftwareDevice::SoftwareDevice(const TestPki& p, const std::string& s, const std::string& chip_identifier)
     : pki(p)
     , serial(s)
     , chip(chip_identifier)
@@ -59,7 +59,7 @@ TestDevice::TestDevice(const TestPki& p, const std::string& s, const std::string
 {
 }
 
-package::DataPackage TestDevice::data_package(std::uint64_t sequence) const
+package::DataPackage SoftwareDevice::data_package(std::uint64_t sequence) const
 {
     package::DataPackage package;
     package.set_version(package::format_version);
@@ -78,7 +78,7 @@ package::DataPackage TestDevice::data_package(std::uint64_t sequence) const
     return package;
 }
 
-package::BackupContent TestDevice::backup_content(std::uint64_t sequence) const
+package::BackupContent SoftwareDevice::backup_content(std::uint64_t sequence) const
 {
     package::BackupContent content;
     content.set_version(package::format_version);
@@ -90,7 +90,7 @@ package::BackupContent TestDevice::backup_content(std::uint64_t sequence) const
     return content;
 }
 
-package::RecordContent TestDevice::record_content(std::uint64_t sequence) const
+package::RecordContent SoftwareDevice::record_content(std::uint64_t sequence) const
 {
     package::RecordContent content;
     content.set_version(package::format_version);
@@ -106,14 +106,14 @@ package::RecordContent TestDevice::record_content(std::uint64_t sequence) const
     return content;
 }
 
-Bytes TestDevice::device_record(const package::RecordContent& content) const
+Bytes SoftwareDevice::device_record(const package::RecordContent& content) const
 {
     return package::make_record(content, identity.certificate, identity.key.get(), {pki.identity_ca.certificate});
 }
 
-Bytes TestDevice::device_record(std::uint64_t sequence) const { return device_record(record_content(sequence)); }
+Bytes SoftwareDevice::device_record(std::uint64_t sequence) const { return device_record(record_content(sequence)); }
 
-Bytes TestDevice::record(std::uint64_t sequence) const
+Bytes SoftwareDevice::record(std::uint64_t sequence) const
 {
     return package::countersign(device_record(sequence), pki.station_signing.certificate, pki.station_signing.key.get(),
                                 {});

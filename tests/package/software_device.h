@@ -13,12 +13,12 @@ namespace imprint::test {
 // A P-256 storage key as a chip has it, made in software.
 TPMT_PUBLIC software_storage_key();
 
-class TestDevice {
+class SoftwareDevice {
 public:
     // The chip identifier follows from the serial number.
-    TestDevice(const TestPki& pki, const std::string& serial);
+    SoftwareDevice(const TestPki& pki, const std::string& serial);
     // Another chip that claims the same serial number.
-    TestDevice(const TestPki& pki, const std::string& serial, const std::string& chip_identifier);
+    SoftwareDevice(const TestPki& pki, const std::string& serial, const std::string& chip_identifier);
 
     package::DataPackage data_package(std::uint64_t sequence) const; // one ECC key, one HMAC key
     package::BackupContent backup_content(std::uint64_t sequence) const;
