@@ -19,7 +19,7 @@ public:
     {
     }
     Transient(Transient&& other) noexcept
-        : esys_(other.esys_)
+        : esys_(std::move(other.esys_))
         , tr_(std::exchange(other.tr_, ESYS_TR_NONE))
     {
     }

@@ -123,6 +123,11 @@ public:
         void done(Use use); // the command succeeded
         Use use() const { return last_ ? Use::over : Use::again; }
         Transient load(BytesView object, BytesView sensitive, Use use);
+        struct Made;
+        void create(std::uint64_t odd_epoch, BytesView variation, Made& made);
+        structures::Attestation certify_creation(const Transient& key, const Made& made, BytesView qualifying_data);
+        void policy_epoch(std::uint64_t odd_epoch);
+        Bytes sign(const Transient& key, BytesView message);
         SecurityModule* module_;
         Transient session_;
         bool last_ = false;
@@ -137,16 +142,16 @@ public:
 private:
     // A primary key of ours at its persistent handle.
     struct Primary {
-        TPM2_HANDLE handle;
-        TPMT_PUBLIC (*area_template)();
-        bool (*is_ours)(const TPMT_PUBLIC&);
+        TPM2_HANDLE handle = 0;
+        TPMT_PUBLIC (*area_template)() = nullptr;
+        bool (*is_ours)(const TPMT_PUBLIC&) = nullptr;
         std::string words; // "chip storage key"
         Persistent object{};
         TPMT_PUBLIC area{};
         Bytes name{};
     };
     struct Index {
-        TPM2_HANDLE handle;
+        TPM2_HANDLE handle = 0;
         Persistent object{};
         TPMS_NV_PUBLIC area{};
     };
