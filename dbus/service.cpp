@@ -116,6 +116,7 @@ void Service::start(std::function<void()> ready)
     long_call_.start([this](const auto&, const auto&) { device_.refresh(); },
                      [this, ready = std::move(ready)](const auto& failure) {
                          show();
+                         told_state_ = shown_.state;
                          tell(Happened::What::looked, {}, failure);
                          check(sd_bus_request_name(bus_, service_name, 0), "take the name on the bus");
                          ready();
@@ -234,10 +235,9 @@ void Service::run(sd_bus_message* call, LongCall::Work work)
 
 void Service::ended(sd_bus_message* call, const std::optional<Refusal>& failure)
 {
-    const auto before = shown_.state;
     show();
     tell(failure ? Happened::What::call_failed : Happened::What::call_ended, sd_bus_message_get_member(call), failure);
-    if (shown_.state != before)
+    if (std::exchange(told_state_, shown_.state) != shown_.state)
         tell(Happened::What::state_changed, {});
     // An answer that cannot be sent has nobody to read it.
     sd_bus_error error = SD_BUS_ERROR_NULL;

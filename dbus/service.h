@@ -67,6 +67,7 @@ private:
     Settings settings_;
     Journal journal_;
     Shown shown_;
+    std::string told_state_; // that the journal knows
     Authorization authorization_;
     std::string caller_; // of the running call
     std::function<void()> stopped_;

@@ -98,6 +98,20 @@ TEST_F(Daemon, StaysInTheStateThatItWasIn)
     EXPECT_EQ(device.property("ChipId"), chip);
 }
 
+TEST_F(Daemon, TheJournalTellsCallsAndStates)
+{
+    device.start();
+    EXPECT_NE(device.log().find("imprintd: The state is blank. "), std::string::npos) << device.log();
+    call("Personalize", {"unix:/nobody", no_options});
+    const auto log = device.log();
+    EXPECT_NE(log.find("imprintd: Personalize began.\n"), std::string::npos) << log;
+    EXPECT_NE(log.find("imprintd: Personalize failed: The peer cannot be reached. "), std::string::npos) << log;
+    const std::string changed = "imprintd: The state is now personalization.\n";
+    EXPECT_NE(log.find(changed), std::string::npos) << log;
+    call("Personalize", {"unix:/nobody", no_options});
+    EXPECT_EQ(device.log().rfind(changed), log.find(changed)) << "told twice: " << device.log();
+}
+
 TEST_F(Daemon, SpecialStatesHaveTheirNames)
 {
     device.start();
