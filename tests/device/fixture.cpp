@@ -101,6 +101,11 @@ void TestDevice::lose_disk() const
         std::filesystem::remove(file(name));
 }
 
+std::vector<tpm::EndorsementKey> TestDevice::endorsement_keys()
+{
+    return worker_->call([](tpm::SecurityModule& module) { return module.endorsement_keys(); });
+}
+
 Bytes TestDevice::sign(std::uint64_t sequence, BytesView message)
 {
     const auto content = lifecycle::Store(directory_.path()).load();

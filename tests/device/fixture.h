@@ -64,6 +64,7 @@ public:
     std::filesystem::path directory() const { return directory_.path(); }
     std::filesystem::path file(const std::string& name) const { return directory_ / name; }
 
+    std::vector<tpm::EndorsementKey> endorsement_keys();
     // Signs with the module key in the files of `sequence`, by a daemon's own means.
     Bytes sign(std::uint64_t sequence, BytesView message);
 

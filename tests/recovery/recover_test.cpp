@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // B17: the keys come back from the archive, and only to the device that they belong to.
 #include "daemon/lifecycle/store.h"
+#include "provisioning/device/chip.h"
 #include "tests/device/fixture.h"
 #include "tests/device/test_archive.h"
 
@@ -267,7 +268,7 @@ TEST_F(Recovery, Attack45_DamagedRecordsAreRefused)
     EXPECT_EQ(box.state(), State::operating);
 }
 
-TEST_F(Recovery, ItWorksLongAfterTheStationsCertificateHasEnded)
+TEST_F(Recovery, TheChainsAreJudgedAtTheTimeOfTheStationsSignature)
 {
     bring_up_and_publish();
     lose_disk();
@@ -276,16 +277,28 @@ TEST_F(Recovery, ItWorksLongAfterTheStationsCertificateHasEnded)
     EXPECT_TRUE(package::open_record(records_.begin()->second, manufacturer().trust(), std::nullopt));
 }
 
+// The certificate of the key that was chosen while the device was blank need not be the first one any more.
 TEST(ManufacturedRecovery, ARecordMadeForTheSecondEndorsementKeyIsFound)
 {
     TestDevice box(SoftwareTpm::Kind::manufactured);
-    TestStation station(manufacturer());
-    TestArchive archive;
+    const auto keys = box.endorsement_keys();
+    ASSERT_EQ(keys.size(), 2U);
+    lifecycle::Store(box.directory()).save(device::begin_chip(keys, 1));
+    box.boot();
+    ASSERT_EQ(name(box.state()), name(State::blank));
+    const TestStation station(manufacturer());
     box.personalize(station, true);
+    EXPECT_EQ(box.chip(), keys[1].chip_identifier);
+
+    TestArchive archive;
     archive.put("/v1/records/" + box.chip() + "/" + std::to_string(box.epoch()), box.device().export_backup());
     box.lose_disk();
     box.boot();
+    EXPECT_EQ(box.chip(), keys[0].chip_identifier) << "nothing says otherwise yet";
     box.recover(archive.address());
+    EXPECT_EQ(box.state(), State::operating);
+    EXPECT_EQ(box.chip(), keys[1].chip_identifier);
+    box.boot();
     EXPECT_EQ(box.state(), State::operating);
 }
 
