@@ -7,7 +7,7 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
+#include <charconv>
 
 namespace imprint::tpm {
 
@@ -88,9 +88,10 @@ Reason reason_of(TSS2_RC rc)
 
 Error error_of(TSS2_RC rc, const std::string& doing)
 {
-    std::array<char, 16> number{};
-    std::snprintf(number.data(), number.size(), " (0x%x)", rc);
-    return {reason_of(rc), "cannot " + doing + ": " + Tss2_RC_Decode(rc) + number.data()};
+    std::array<char, 8> digits{};
+    char* const end = std::to_chars(digits.data(), digits.data() + digits.size(), rc, 16).ptr;
+    return {reason_of(rc),
+            "cannot " + doing + ": " + Tss2_RC_Decode(rc) + " (0x" + std::string(digits.data(), end) + ")"};
 }
 
 bool is_missing(TSS2_RC rc) { return from_tpm(rc) && without_numbers(rc & ~TSS2_RC_LAYER_MASK) == TPM2_RC_HANDLE; }

@@ -87,7 +87,7 @@ Bytes SoftwareTpm::send(BytesView command) const
     return access_ == Access::descriptor ? Wire(descriptor()).send(copy) : Wire(socket().string()).send(copy);
 }
 
-void SoftwareTpm::clear()
+void SoftwareTpm::clear() const
 {
     const Bytes command{0x80, 0x02, 0, 0,    0,    27, 0, 0,    0x01, 0x26, // TPM2_Clear
                         0x40, 0,    0, 0x0a, // TPM_RH_LOCKOUT

@@ -39,7 +39,7 @@ public:
         kill();
         start();
     }
-    void clear(); // TPM2_Clear with the (empty) lockout authorization
+    void clear() const; // TPM2_Clear with the (empty) lockout authorization
 
     // One raw command, past every TCTI.
     Bytes send(BytesView command) const;

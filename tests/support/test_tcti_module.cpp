@@ -9,11 +9,12 @@
 #include "tests/support/test_tcti.h"
 
 #include <fcntl.h>
-#include <signal.h>
+#include <csignal>
 #include <unistd.h>
 
 #include <charconv>
-#include <cstdio>
+#include <iostream>
+#include <sstream>
 #include <string_view>
 
 namespace imprint::test {
@@ -37,7 +38,7 @@ bool parse_latency(std::string_view value, Options& options)
     const auto colon = value.find(':');
     std::uint32_t code = 0;
     std::int64_t microseconds = 0;
-    if (colon == value.npos || !parse(value.substr(0, colon), code, 16) ||
+    if (colon == std::string_view::npos || !parse(value.substr(0, colon), code, 16) ||
         !parse(value.substr(colon + 1), microseconds))
         return false;
     options.latency[code] = std::chrono::microseconds(microseconds);
@@ -66,7 +67,7 @@ std::optional<Options> parse(std::string_view conf)
         const auto item = conf.substr(0, conf.find(','));
         conf.remove_prefix(std::min(conf.size(), item.size() + 1));
         const auto equals = item.find('=');
-        if (equals == item.npos || !take(item.substr(0, equals), item.substr(equals + 1), options))
+        if (equals == std::string_view::npos || !take(item.substr(0, equals), item.substr(equals + 1), options))
             return std::nullopt;
     }
     return options.path.empty() ? std::nullopt : std::optional(options);
@@ -76,7 +77,7 @@ void append(const std::string& file, const std::string& text)
 {
     const int fd = ::open(file.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
     if (fd < 0 || ::write(fd, text.data(), text.size()) != static_cast<ssize_t>(text.size()))
-        std::fprintf(stderr, "test TCTI: cannot write %s\n", file.c_str());
+        std::cerr << "test TCTI: cannot write " << file << "\n";
     ::close(fd);
 }
 
@@ -93,11 +94,11 @@ std::string hexadecimal(const Octets& bytes)
 
 void note(const Options& options, const Exchange& exchange)
 {
-    char line[64];
-    const auto microseconds = std::chrono::duration_cast<std::chrono::microseconds>(exchange.took).count();
-    std::snprintf(line, sizeof line, "%x %lld\n", exchange.code, static_cast<long long>(microseconds));
+    const auto busy = std::chrono::duration_cast<std::chrono::microseconds>(exchange.took);
+    std::ostringstream line;
+    line << std::hex << exchange.code << " " << std::dec << busy.count() << "\n";
     if (!options.count.empty())
-        append(options.count, line);
+        append(options.count, line.str());
     if (!options.record.empty())
         append(options.record, "> " + hexadecimal(exchange.command) + "\n< " + hexadecimal(exchange.response) + "\n");
 }
