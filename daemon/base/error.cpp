@@ -7,12 +7,9 @@ namespace imprint {
 
 namespace {
 
-// OpenSSL's number for the "library" that Imprint's own errors come from; given once a process.
-int error_library()
-{
-    static const int library = ERR_get_next_error_library();
-    return library;
-}
+// OpenSSL's number for the "library" that Imprint's own errors come from. Taken when the process starts: numbers go by
+// in order, every provider takes one, and above 255 they no longer fit into an error code.
+const int error_library = ERR_get_next_error_library();
 
 std::string words_for(unsigned long code, const char* data, int flags)
 {
@@ -28,7 +25,7 @@ std::string words_for(unsigned long code, const char* data, int flags)
 
 void leave_in_openssl(Reason reason, const char* detail) noexcept
 {
-    ERR_raise_data(error_library(), static_cast<int>(reason), "%s", detail);
+    ERR_raise_data(error_library, static_cast<int>(reason), "%s", detail);
 }
 
 Error openssl_error(Reason reason, const std::string& context)
@@ -38,7 +35,7 @@ Error openssl_error(Reason reason, const std::string& context)
     int flags = 0;
     for (bool first = true; const auto code = ERR_get_error_all(nullptr, nullptr, nullptr, &data, &flags);
          first = false) {
-        if (ERR_GET_LIB(code) == error_library()) {
+        if (ERR_GET_LIB(code) == error_library) {
             Error carried(static_cast<Reason>(ERR_GET_REASON(code)), data);
             ERR_clear_error();
             return carried;
