@@ -66,6 +66,18 @@ void sync_directory(const std::filesystem::path& path)
         throw_errno("cannot make the change of " + directory.string() + " durable");
 }
 
+void write_durably(const std::filesystem::path& path, BytesView content, mode_t mode)
+{
+    const Fd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode));
+    if (!fd)
+        throw_errno("cannot create " + path.string());
+    if (fchmod(fd.get(), mode) != 0)
+        throw_errno("cannot set the mode of " + path.string());
+    write_all(fd.get(), content, path);
+    if (fsync(fd.get()) != 0)
+        throw_errno("cannot make " + path.string() + " durable");
+}
+
 } // namespace
 
 Fd::~Fd()
@@ -92,18 +104,14 @@ std::optional<Secret> read_secret_file(const std::filesystem::path& path, std::s
 void write_file(const std::filesystem::path& path, BytesView content, mode_t mode)
 {
     const auto fresh = std::filesystem::path(path.string() + ".new");
-    {
-        const Fd fd(open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode));
-        if (!fd)
-            throw_errno("cannot create " + fresh.string());
-        if (fchmod(fd.get(), mode) != 0)
-            throw_errno("cannot set the mode of " + fresh.string());
-        write_all(fd.get(), content, fresh);
-        if (fsync(fd.get()) != 0)
-            throw_errno("cannot make " + fresh.string() + " durable");
+    try {
+        write_durably(fresh, content, mode);
+        if (rename(fresh.c_str(), path.c_str()) != 0)
+            throw_errno("cannot replace " + path.string());
+    } catch (const Error&) {
+        unlink(fresh.c_str()); // it may hold a part of a secret
+        throw;
     }
-    if (rename(fresh.c_str(), path.c_str()) != 0)
-        throw_errno("cannot replace " + path.string());
     sync_directory(path);
 }
 

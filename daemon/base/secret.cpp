@@ -10,9 +10,11 @@ namespace imprint {
 
 namespace {
 
-void fill(std::span<std::uint8_t> bytes)
+using Generator = int (*)(unsigned char*, int);
+
+void fill(std::span<std::uint8_t> bytes, Generator generator)
 {
-    if (RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) != 1)
+    if (generator(bytes.data(), static_cast<int>(bytes.size())) != 1)
         throw Error(Reason::internal, "the random number generator gave no bytes");
 }
 
@@ -23,14 +25,14 @@ void cleanse(std::span<std::uint8_t> bytes) noexcept { OPENSSL_cleanse(bytes.dat
 Bytes random_bytes(std::size_t size)
 {
     Bytes bytes(size);
-    fill(bytes);
+    fill(bytes, RAND_bytes);
     return bytes;
 }
 
 Secret random_secret(std::size_t size)
 {
     Secret secret(size);
-    fill({secret.data(), secret.size()});
+    fill({secret.data(), secret.size()}, RAND_priv_bytes);
     return secret;
 }
 

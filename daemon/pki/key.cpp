@@ -154,7 +154,12 @@ void store_key(const std::filesystem::path& path, EVP_PKEY* key, const std::opti
     // The name is taken first, so that two who make the same key cannot replace one another's.
     if (!Fd(open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)))
         throw_errno("cannot create " + path.string());
-    write_file(path, written(pem.get()), 0600);
+    try {
+        write_file(path, written(pem.get()), 0600);
+    } catch (const Error&) {
+        unlink(path.c_str()); // the name alone would bar the next try
+        throw;
+    }
 }
 
 std::optional<Secret> read_passphrase(const std::string& source)

@@ -129,5 +129,13 @@ TEST_F(Files, AFailedWriteLeavesTheOldFile)
     EXPECT_EQ(read_file(path, 10), to_bytes("old"));
 }
 
+TEST_F(Files, AFailedWriteLeavesNothingOfTheNewContent)
+{
+    const auto occupied = directory / "a";
+    std::filesystem::create_directories(occupied / "b");
+    EXPECT_EQ(reason_of([&] { write_file(occupied, as_bytes("secret")); }), Reason::storage_failed);
+    EXPECT_FALSE(std::filesystem::exists(directory / "a.new"));
+}
+
 } // namespace
 } // namespace imprint
