@@ -195,7 +195,8 @@ Content Store::load() const
 {
     Content content;
     attempt(content, [&] { content.chip = read<Chip>(directory_ / chip_file); });
-    for (const std::uint64_t sequence : sequences(directory_))
+    for (const std::uint64_t sequence : sequences(directory_)) {
+        const std::size_t damaged = content.damaged.size();
         attempt(content, [&] {
             const auto path = directory_ / file_of(sequence);
             auto file = read<Personalization>(path);
@@ -206,6 +207,9 @@ Content Store::load() const
                 throw Error(Reason::storage_failed, path.string() + " is the file of another epoch");
             content.personalizations.emplace(sequence, *std::move(file));
         });
+        if (content.damaged.size() > damaged)
+            content.damaged_sequences.push_back(sequence);
+    }
     attempt(content, [&] {
         auto file = read<Personalization>(directory_ / recovered_file);
         if (file)
@@ -225,6 +229,14 @@ void Store::save(Personalization personalization) const
 void Store::save_recovered(Personalization personalization) const
 {
     write(directory_ / recovered_file, personalization);
+}
+
+void Store::remove_damaged(const Content& content) const
+{
+    for (const std::uint64_t sequence : content.damaged_sequences)
+        remove_file(directory_ / file_of(sequence));
+    if (!content.recovered)
+        remove_recovered();
 }
 
 void Store::remove_recovered() const { remove_file(directory_ / recovered_file); }

@@ -22,9 +22,10 @@ struct Content {
     std::optional<Chip> chip;
     std::map<std::uint64_t, Personalization> personalizations; // by sequence
     std::optional<Personalization> recovered;
-    // What could not be read, one sentence a file. Such a file counts as missing, and only Recover, Restore or a later
-    // switch replaces it.
+    // What could not be read, one sentence a file. Such a file counts as missing, and only Recover, Restore,
+    // EnterPersonalization or a later switch replaces it.
     std::vector<std::string> damaged;
+    std::vector<std::uint64_t> damaged_sequences; // whose personalizations are among these
 
     // The personalization of this odd epoch with its receipt, or nullptr.
     const Personalization* complete(std::uint64_t sequence) const;
@@ -47,6 +48,8 @@ public:
     void save(Personalization personalization) const;
     void save_recovered(Personalization personalization) const;
 
+    // The personalizations and recovered.pb that could not be read, once they are given up.
+    void remove_damaged(const Content& content) const;
     // After a TPM2_Clear that ended its keys, too.
     void remove_recovered() const;
     // After a switch to the odd epoch `sequence`: removes the files of all earlier epochs and recovered.pb.

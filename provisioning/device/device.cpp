@@ -85,14 +85,14 @@ void Device::Impl::require(std::initializer_list<State> allowed, const std::stri
 void Device::Impl::require_intact_files() const
 {
     if (!known_.files.damaged.empty())
-        throw Error(Reason::storage_failed, known_.files.damaged.front());
+        throw Error(Reason::storage_failed, known_.files.damaged.front() + "; EnterPersonalization gives it up");
 }
 
 Progress checked(const Progress& progress, const tls::Cancel* cancel)
 {
     // Shared, for a Progress is copied.
     return [&progress, cancel, highest = std::make_shared<unsigned>(0)](unsigned percent, const std::string& step) {
-        if (cancel != nullptr && cancel->cancelled())
+        if (percent < 100 && cancel != nullptr && cancel->cancelled()) // what is done is done
             throw Error(Reason::cancelled, "cancelled before " + step);
         *highest = std::max(*highest, percent);
         if (progress)

@@ -52,8 +52,13 @@ private:
     void require_intact_files() const;
 
     // lifecycle.cpp
-    // Makes the TPM ready where it is not; the endorsement key with this index names a chip that has no file yet.
-    void ensure_prepared(const pki::Trust& trust, std::size_t chosen);
+    // Whether the note that a preparation has begun goes at its end, or stays until end_preparation().
+    enum class Note { ends, stays };
+    // Makes the TPM ready where it is not; a chip that has no file yet gets this name, if one of its keys has it.
+    void ensure_prepared(const pki::Trust& trust, const std::string& chip_identifier, Note note);
+    void end_preparation();
+    void give_up_damaged_files();
+    void require_epoch_as_known(); // asks the TPM
     void increment_to(std::uint64_t epoch);
     void move_past(std::uint64_t odd_epoch);
     void switch_to_operating();

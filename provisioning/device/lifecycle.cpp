@@ -5,7 +5,7 @@
 
 namespace imprint::device {
 
-void Device::Impl::ensure_prepared(const pki::Trust& trust, std::size_t chosen)
+void Device::Impl::ensure_prepared(const pki::Trust& trust, const std::string& chip_identifier, Note note)
 {
     auto chip = known_.files.chip;
     if (chip && !chip->preparing() && known_.counting() && !known_.tpm.storage_key_name.empty())
@@ -13,10 +13,11 @@ void Device::Impl::ensure_prepared(const pki::Trust& trust, std::size_t chosen)
     if (!chip && known_.endorsement_keys.empty())
         throw Error(Reason::capability_missing, "this TPM has no endorsement key to know it by");
     if (!chip)
-        chip = begin_chip(known_.endorsement_keys, chosen);
+        chip = begin_chip(known_.endorsement_keys, key_of(chip_identifier));
     // Where there is no counter yet, its first increments are not switches: the note tells so after a crash.
     chip->set_preparing(chip->preparing() || !known_.counting());
-    if (chip->preparing())
+    const bool noted = chip->preparing();
+    if (noted)
         store_.save(*chip);
     const Bytes anchor = pki::anchor_digest(trust);
     worker_.call([&](tpm::SecurityModule& module) {
@@ -24,10 +25,28 @@ void Device::Impl::ensure_prepared(const pki::Trust& trust, std::size_t chosen)
         chip = finish_chip(*chip, module);
         known_.tpm = module.look();
     });
+    if (noted && note == Note::stays)
+        chip->set_preparing(true);
     store_.save(*chip);
     known_.endorsement_keys.clear();
     known_.chip_identifier = chip->chip_identifier();
     reload();
+}
+
+void Device::Impl::end_preparation()
+{
+    auto chip = known_.files.chip.value();
+    if (!chip.preparing())
+        return;
+    chip.clear_preparing();
+    store_.save(chip);
+}
+
+void Device::Impl::require_epoch_as_known()
+{
+    const auto epoch = worker_.call([](tpm::SecurityModule& module) { return module.read_epoch(); });
+    if (epoch != known_.epoch())
+        throw Error(Reason::epoch_mismatch, "the epoch counter was moved by somebody else");
 }
 
 // One increment, after which the counter has to stand at `epoch`: nobody else may have moved it.
@@ -76,32 +95,50 @@ void Device::Impl::enter_operating(const Progress& progress)
     if (known_.epoch() % 2 != 0 || known_.current() == nullptr)
         throw Error(Reason::wrong_state, "there is no complete personalization to switch to: Personalize first");
     progress(0, "reading the epoch");
-    const auto epoch = worker_.call([](tpm::SecurityModule& module) { return module.read_epoch(); });
-    if (epoch != known_.epoch())
-        throw Error(Reason::epoch_mismatch, "the epoch counter was moved by somebody else");
+    require_epoch_as_known();
     progress(50, "switching to the operating state");
     switch_to_operating();
     progress(100, "operating");
 }
 
+// What is damaged is given up: chip.pb can be made anew, and where a damaged file was that of the coming epoch, a
+// record of that may exist.
+void Device::Impl::give_up_damaged_files()
+{
+    const lifecycle::Content found = known_.files;
+    ensure_prepared(read_trust(settings_), known_.chip_identifier, Note::ends);
+    const auto coming = known_.epoch() | 1;
+    if (std::ranges::count(found.damaged_sequences, coming) > 0)
+        move_past(coming);
+    store_.remove_damaged(found);
+    reload();
+}
+
 void Device::Impl::enter_personalization(const Progress& progress)
 {
-    require({State::operating, State::disk_lost, State::disk_rolled_back, State::tpm_cleared, State::epoch_deleted},
-            "EnterPersonalization");
-    if (known_.state == State::tpm_cleared || known_.state == State::epoch_deleted) {
+    const bool damaged = !known_.files.damaged.empty();
+    if (!damaged)
+        require({State::operating, State::disk_lost, State::disk_rolled_back, State::tpm_cleared, State::epoch_deleted},
+                "EnterPersonalization");
+    else
+        require({State::operating, State::disk_lost, State::disk_rolled_back, State::tpm_cleared, State::epoch_deleted,
+                 State::blank, State::personalization, State::recovered},
+                "EnterPersonalization");
+    const bool switches =
+        known_.state == State::operating || known_.state == State::disk_lost || known_.state == State::disk_rolled_back;
+    if (switches) {
+        progress(0, "switching to the personalization state");
+        require_epoch_as_known();
+        increment_to(known_.epoch() + 1);
+        reload();
+    } else {
         progress(0, "preparing the TPM");
-        require_intact_files();
         if (known_.state == State::tpm_cleared)
             store_.remove_recovered();
-        ensure_prepared(read_trust(settings_), 0);
-    } else {
-        progress(0, "switching to the personalization state");
-        const auto epoch = worker_.call([](tpm::SecurityModule& module) { return module.read_epoch(); });
-        if (epoch != known_.epoch())
-            throw Error(Reason::epoch_mismatch, "the epoch counter was moved by somebody else");
-        increment_to(epoch + 1);
-        reload();
+        ensure_prepared(read_trust(settings_), known_.chip_identifier, Note::ends);
     }
+    if (damaged)
+        give_up_damaged_files();
     progress(100, "in the personalization state");
 }
 

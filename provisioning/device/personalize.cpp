@@ -91,8 +91,10 @@ void Device::Impl::personalize(Link station, bool switch_afterwards, const Progr
     progress(0, "preparing the TPM");
     if (known_.epoch() % 2 != 0 && known_.state == State::personalization)
         move_past(known_.epoch());
-    ensure_prepared(trust, 0);
+    ensure_prepared(trust, known_.chip_identifier, Note::ends);
 
+    if (known_.current() != nullptr)
+        require_epoch_as_known(); // otherwise the conversation attests it
     const bool again = std::holds_alternative<std::string>(station);
     for (int attempts = 1; known_.current() == nullptr; ++attempts) {
         Link link = again ? Link(std::get<std::string>(station)) : std::move(station);
@@ -130,6 +132,7 @@ Device::Impl::Outcome Device::Impl::attempt(Link station, const pki::Trust& trus
 Device::Impl::Outcome Device::Impl::resume(Conversation& conversation, const lifecycle::Personalization& pending,
                                            const pki::Trust& trust)
 {
+    require_epoch_as_known();
     const auto answer = protocol::parse(conversation.exchange(resume_message(pending)));
     if (answer && answer->has_refused()) {
         const Refusal refusal = protocol::refusal_of(answer->refused());

@@ -106,7 +106,8 @@ void Device::Impl::use_whole(const package::Record& record, const pki::Trust& tr
 void Device::Impl::use_data_keys(const package::Record& record, const pki::Trust& trust, const Progress& progress)
 {
     progress(20, "preparing the TPM");
-    ensure_prepared(trust, key_of(record.content.chip_identifier()));
+    // Until the keys are back, what an earlier recovery left must not pass for this one's result.
+    ensure_prepared(trust, record.content.chip_identifier(), Note::stays);
     if (record.content.sequence() > known_.epoch())
         throw Error(Reason::record_invalid, "the record is of an epoch that this TPM has not seen yet");
     progress(40, "opening the backup package");
@@ -116,6 +117,7 @@ void Device::Impl::use_data_keys(const package::Record& record, const pki::Trust
     });
     progress(90, "storing the files");
     store_.save_recovered(recovery::file_of(restored, record.bytes, true));
+    end_preparation();
 }
 
 } // namespace imprint::device

@@ -115,4 +115,9 @@ Bytes TestDevice::sign(std::uint64_t sequence, BytesView message)
     });
 }
 
+void TestDevice::increment()
+{
+    worker_->call([](tpm::SecurityModule& module) { module.increment_epoch(); });
+}
+
 } // namespace imprint::test

@@ -68,6 +68,9 @@ public:
     // Signs with the module key in the files of `sequence`, by a daemon's own means.
     Bytes sign(std::uint64_t sequence, BytesView message);
 
+    // Somebody else moves the epoch counter, as tpm2_nvincrement would.
+    void increment();
+
     SoftwareTpm tpm;
     Wire wire{tpm.descriptor()};
     device::Settings settings;

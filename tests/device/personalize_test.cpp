@@ -195,6 +195,58 @@ TEST_F(DeviceTest, ADamagedFileIsNamedAndStopsWhatBuildsOnIt)
     EXPECT_EQ(read_file(path, 100), to_bytes("damaged"));
 }
 
+// Whichever file is damaged: after the explicit act of giving it up there is a way on.
+TEST_F(DeviceTest, WhatIsDamagedCanBeGivenUp)
+{
+    for (const std::string damaged : {"chip.pb", "coming", "earlier", "recovered.pb"}) {
+        bring_up();
+        const auto earlier = box.epoch();
+        box.device().enter_personalization({});
+        box.personalize(station);
+        const auto coming = box.epoch() + 1;
+        const std::string file = damaged == "coming" ? "personalization-" + std::to_string(coming) + ".pb"
+            : damaged == "earlier"                   ? "personalization-" + std::to_string(earlier) + ".pb"
+                                                     : damaged;
+        write_file(box.file(file), as_bytes("damaged"));
+        box.boot();
+        EXPECT_EQ(reason_of([&] { box.personalize(station, true); }), Reason::storage_failed) << damaged;
+        box.device().enter_personalization({});
+        EXPECT_EQ(name(box.state()), name(State::personalization)) << damaged;
+        EXPECT_EQ(box.device().status().detail, "") << damaged;
+        EXPECT_EQ(box.epoch(), damaged == "coming" ? coming + 1 : coming - 1)
+            << "a record of a damaged personalization may exist: its epoch is left behind";
+        box.personalize(station, true);
+        EXPECT_EQ(name(box.state()), name(State::operating)) << damaged;
+        EXPECT_EQ(box.device().status().identity_value, "SN-000001") << damaged;
+        box.device().enter_personalization({});
+    }
+}
+
+// The switch was made by other means: one more increment would end the module key that it has brought to life.
+TEST_F(DeviceTest, ASwitchThatSomebodyElseHasMadeIsNotMadeTwice)
+{
+    box.personalize(station);
+    const auto epoch = box.epoch();
+    box.increment();
+    EXPECT_EQ(reason_of([&] { box.personalize(station, true); }), Reason::epoch_mismatch);
+    EXPECT_EQ(name(box.state()), name(State::operating));
+    EXPECT_EQ(box.epoch(), epoch + 1);
+    EXPECT_NO_THROW(box.sign(box.epoch(), as_bytes("alive")));
+}
+
+TEST_F(DeviceTest, ACancelAfterTheSwitchComesTooLate)
+{
+    std::string last;
+    const device::Progress report = [&](unsigned percent, const std::string& step) {
+        last = step;
+        if (percent == 95)
+            box.cancel.cancel();
+    };
+    EXPECT_EQ(reason_of([&] { box.device().personalize(station.address(), true, report, box.cancel); }), std::nullopt);
+    EXPECT_EQ(last, "operating");
+    EXPECT_EQ(name(box.state()), name(State::operating));
+}
+
 TEST(Manufactured, AVendorsCertificateIsEnough)
 {
     TestDevice box(SoftwareTpm::Kind::manufactured);
