@@ -108,7 +108,7 @@ void Device::Impl::use_data_keys(const package::Record& record, const pki::Trust
     progress(20, "preparing the TPM");
     // Until the keys are back, what an earlier recovery left must not pass for this one's result.
     ensure_prepared(trust, record.content.chip_identifier(), Note::stays);
-    if (record.content.sequence() > known_.epoch())
+    if (record.content.sequence() > (known_.epoch() | 1)) // the coming epoch's: personalized, but not switched
         throw Error(Reason::record_invalid, "the record is of an epoch that this TPM has not seen yet");
     progress(40, "opening the backup package");
     const auto restored = worker_.call([&](tpm::SecurityModule& module) {

@@ -168,6 +168,44 @@ TEST_F(Recovery, ADamagedFileIsReplacedByARecoveryOnly)
     EXPECT_EQ(box.device().status().detail, "");
 }
 
+// Personalized but not switched yet: the newest record is the coming epoch's.
+TEST_F(Recovery, B17_AfterTheDiskWasLostBeforeTheSwitch)
+{
+    box.personalize(station);
+    const auto epoch = box.epoch();
+    publish(epoch + 1);
+    lose_disk();
+    EXPECT_EQ(box.state(), State::personalization);
+    EXPECT_EQ(reason_of([&] { box.personalize(station); }), Reason::chip_already_known);
+    box.recover(archive.address());
+    EXPECT_EQ(box.state(), State::recovered);
+    box.personalize(station, true);
+    EXPECT_EQ(box.state(), State::operating);
+    EXPECT_EQ(box.epoch(), epoch + 3);
+    EXPECT_EQ(box.device().status().identity_value, "SN-000001");
+}
+
+// Which endorsement key the chip is known by stands in the other files, too.
+TEST(RecoveryByAnotherKey, TheChipKeepsItsNameWithoutItsFile)
+{
+    const TestArchive archive;
+    TestStation station(manufacturer());
+    TestDevice box(SoftwareTpm::Kind::manufactured);
+    const auto keys = box.endorsement_keys();
+    ASSERT_GE(keys.size(), 2U);
+    lifecycle::Chip chip = device::begin_chip(keys, 1);
+    lifecycle::Store(box.directory()).save(chip);
+    box.boot();
+    box.personalize(station, true);
+    EXPECT_EQ(box.chip(), keys[1].chip_identifier);
+    box.device().enter_personalization({});
+    std::filesystem::remove(box.file("chip.pb"));
+    box.boot();
+    box.personalize(station, true);
+    EXPECT_EQ(box.chip(), keys[1].chip_identifier);
+    EXPECT_EQ(box.state(), State::operating);
+}
+
 TEST_F(Recovery, Attack45_AnOlderRecordServedAsTheNewest)
 {
     bring_up_and_publish();
