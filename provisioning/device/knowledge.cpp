@@ -28,8 +28,8 @@ std::string identifier(const Knowledge& known)
 
 void look_at_tpm(Knowledge& known, tpm::SecurityModule& module)
 {
-    if (known.files.chip && !known.files.chip->storage_key_name().empty())
-        module.pin_storage_key(to_bytes(known.files.chip->storage_key_name()));
+    // Also to nothing: whoever removes another chip's files is not to wait for a restart.
+    module.pin_storage_key(known.files.chip ? to_bytes(known.files.chip->storage_key_name()) : Bytes());
     known.tpm = module.look();
     if (known.capabilities.vendor.empty())
         known.capabilities = module.capabilities();

@@ -254,6 +254,14 @@ TEST_F(Recovery, Attack38_AnotherTpmUnderTheSameFilesIsALatchedStop)
     EXPECT_EQ(reason_of([&] { other.recover(archive.address()); }), Reason::tpm_replaced);
     EXPECT_EQ(reason_of([&] { other.personalize(station); }), Reason::tpm_replaced);
     EXPECT_EQ(reason_of([&] { other.device().enter_personalization({}); }), Reason::tpm_replaced);
+
+    // What its hint says, without a restart.
+    other.lose_disk();
+    other.device().refresh();
+    EXPECT_EQ(other.state(), State::blank);
+    station.allow(other.chip());
+    other.personalize(station, true);
+    EXPECT_EQ(other.state(), State::operating);
 }
 
 TEST_F(Recovery, Attack44_ForgedRecordsHaveEachTheirName)
