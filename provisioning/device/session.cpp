@@ -132,6 +132,9 @@ Result<Bytes> DeviceSession::answer_challenge(const protocol::Challenge& challen
     auto station = check_challenge(challenge, situation_.trust, situation_.station_name, situation_.now);
     if (!station)
         return station.refusal();
+    // An activation takes the TPM seconds, and opens what somebody else has closed for this endorsement key.
+    if (challenge.has_credential() && !situation_.identity_certificate.empty())
+        return Refusal{Reason::malformed_message, "a credential for a key that has its certificate"};
     station_ = *std::move(station);
     qualifying_data_ = protocol::qualifying_data(situation_.channel_binding, hello_, bytes);
 

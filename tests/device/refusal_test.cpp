@@ -65,6 +65,18 @@ Mischief show(const Certified& signing)
         [&](protocol::Challenge& challenge) { challenge.set_certificates(0, to_string(signing.certificate.der())); });
 }
 
+TEST_F(Refusal, ACredentialForAKeyThatHasItsCertificate)
+{
+    box.wire.reset();
+    expect_refused(in_challenge([](protocol::Challenge& challenge) {
+                       challenge.mutable_credential()->set_id_object("?");
+                       challenge.mutable_credential()->set_secret("?");
+                   }),
+                   Reason::malformed_message, "an activation");
+    EXPECT_EQ(box.wire.count(TPM2_CC_ActivateCredential), 0U);
+    expect_honest_station_still_welcome();
+}
+
 TEST_F(Refusal, A24_AStationWithAForeignOrUnfitCertificate)
 {
     const TestPki twin;
