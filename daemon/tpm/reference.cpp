@@ -97,6 +97,8 @@ std::vector<TPM2_HANDLE> handles(const Connection& connection, TPM2_HANDLE first
             break;
         std::copy_if(list.handle, list.handle + list.count, std::back_inserter(out),
                      [&](TPM2_HANDLE handle) { return handle >= first && handle <= last; });
+        if (list.handle[list.count - 1] < first) // an answer that leads back would never end
+            throw Error(Reason::tpm_failed, "the TPM lists handles that were not asked for");
         first = list.handle[list.count - 1] + 1;
     }
     return out;
