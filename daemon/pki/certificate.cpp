@@ -14,6 +14,7 @@ namespace imprint::pki {
 namespace {
 
 constexpr std::size_t max_certificate = 64 * 1024;
+constexpr int max_common_name = 4 * 64; // X.520: 64 characters; it goes into logs and refusals
 constexpr std::size_t max_crl = 4 * 1024 * 1024;
 
 Refusal untrusted(const std::string& detail)
@@ -131,7 +132,7 @@ std::string Certificate::common_name() const
         ERR_clear_error();
         return {};
     }
-    std::string text(reinterpret_cast<const char*>(utf8), static_cast<std::size_t>(size));
+    std::string text(reinterpret_cast<const char*>(utf8), static_cast<std::size_t>(std::min(size, max_common_name)));
     OPENSSL_free(utf8);
     return text;
 }

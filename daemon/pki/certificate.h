@@ -31,7 +31,7 @@ public:
     X509* x509() const { return x509_.get(); }
     Bytes der() const;
     Bytes spki() const; // SubjectPublicKeyInfo, DER
-    std::string common_name() const; // of the subject; empty if there is none
+    std::string common_name() const; // of the subject, at most 256 bytes; empty if there is none
     std::string serial() const; // lower-case hex
     Time not_before() const;
     Time not_after() const;
