@@ -57,7 +57,7 @@ Secret padded(BackupContent content)
     throw Error(Reason::package_invalid, "a backup of " + std::to_string(plain) + " bytes is too large");
 }
 
-bool known(const BackupContent& content) { return none_unknown(content, content.device()); }
+bool known(const BackupContent& content) { return protobuf::none_unknown(content, content.device()); }
 
 bool is_padded(const BackupContent& content, std::size_t size)
 {
@@ -107,8 +107,8 @@ Result<BackupContent> open(BytesView enveloped, const Secret& secret, std::strin
     if (!plain)
         return invalid(plain.refusal().detail);
     BackupContent content;
-    if (const auto verdict =
-            parse_canonical(content, plain->view(), padded_sizes.back(), Reason::record_invalid, "the backup package");
+    if (const auto verdict = protobuf::parse_canonical(content, plain->view(), padded_sizes.back(),
+                                                       Reason::record_invalid, "the backup package");
         !verdict)
         return verdict.refusal();
     if (!known(content) || content.version() != format_version)

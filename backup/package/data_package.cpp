@@ -24,8 +24,8 @@ bool is_label(std::string_view text)
 
 bool known(const DataPackage& package)
 {
-    return none_unknown(package) &&
-        std::ranges::all_of(package.entries(), [](const Entry& entry) { return none_unknown(entry); });
+    return protobuf::none_unknown(package) &&
+        std::ranges::all_of(package.entries(), [](const Entry& entry) { return protobuf::none_unknown(entry); });
 }
 
 Verdict check_certificate(const Entry& entry, const TPMT_PUBLIC& key)
@@ -88,7 +88,7 @@ Result<DataPackage> parse_data_package(BytesView bytes)
 {
     DataPackage package;
     if (const auto verdict =
-            parse_canonical(package, bytes, max_data_package, Reason::package_invalid, "the data package");
+            protobuf::parse_canonical(package, bytes, max_data_package, Reason::package_invalid, "the data package");
         !verdict)
         return verdict.refusal();
     if (!known(package))

@@ -2,12 +2,14 @@
 // Data packages: strictly parsed, deterministically serialized.
 #pragma once
 
-#include "backup/package/canonical.h"
 #include "backup/package/package.pb.h"
 #include "daemon/base/bytes.h"
 #include "daemon/base/error.h"
+#include "daemon/protobuf/canonical.h"
 
 namespace imprint::package {
+
+using protobuf::serialize; // the one encoding of the messages of this folder
 
 inline constexpr std::uint32_t format_version = 1;
 inline constexpr std::size_t max_data_package = 128 * 1024;

@@ -13,11 +13,11 @@ Refusal invalid(const std::string& detail) { return {Reason::record_invalid, "th
 Result<Receipt> parse(BytesView content)
 {
     ArchiveReceipt message;
-    if (const auto verdict =
-            parse_canonical(message, content, max_receipt, Reason::record_invalid, "the content of the receipt");
+    if (const auto verdict = protobuf::parse_canonical(message, content, max_receipt, Reason::record_invalid,
+                                                       "the content of the receipt");
         !verdict)
         return verdict.refusal();
-    if (!none_unknown(message) || message.version() != format_version)
+    if (!protobuf::none_unknown(message) || message.version() != format_version)
         return invalid("has unknown fields or another version");
     if (!structures::is_chip_identifier(message.chip_identifier()) || message.sequence() % 2 == 0 ||
         message.record_digest().size() != structures::digest_size(TPM2_ALG_SHA256))

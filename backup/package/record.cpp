@@ -28,7 +28,7 @@ Verdict check_sealed_secret(const SealedSecret& sealed)
 
 Verdict check_content(const RecordContent& content)
 {
-    if (!none_unknown(content, content.sealed_secret()) || content.version() != format_version)
+    if (!protobuf::none_unknown(content, content.sealed_secret()) || content.version() != format_version)
         return invalid("has unknown fields or another version");
     if (!structures::is_chip_identifier(content.chip_identifier()))
         return invalid("names no chip");
@@ -43,7 +43,7 @@ Result<RecordContent> parse_content(BytesView bytes)
 {
     RecordContent content;
     if (const auto verdict =
-            parse_canonical(content, bytes, max_record, Reason::record_invalid, "the content of the record");
+            protobuf::parse_canonical(content, bytes, max_record, Reason::record_invalid, "the content of the record");
         !verdict)
         return verdict.refusal();
     if (const auto verdict = check_content(content); !verdict)

@@ -2,42 +2,23 @@
 #include "daemon/lifecycle/store.h"
 
 #include "daemon/base/file.h"
+#include "daemon/protobuf/canonical.h"
 #include "daemon/structures/name.h"
 
 #include <charconv>
 #include <ranges>
-#include <google/protobuf/io/coded_stream.h>
-#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
 namespace imprint::lifecycle {
 
 namespace {
+
+using protobuf::none_unknown;
 
 constexpr std::size_t digest_size = 32; // at the head of each file
 constexpr std::string_view chip_file = "chip.pb";
 constexpr std::string_view recovered_file = "recovered.pb";
 constexpr std::string_view prefix = "personalization-";
 constexpr std::string_view suffix = ".pb";
-
-Bytes serialize(const google::protobuf::MessageLite& message)
-{
-    std::string text;
-    {
-        google::protobuf::io::StringOutputStream stream(&text);
-        google::protobuf::io::CodedOutputStream coded(&stream);
-        coded.SetSerializationDeterministic(true);
-        if (!message.SerializeToCodedStream(&coded))
-            throw Error(Reason::internal, "a file could not be serialized");
-    }
-    return to_bytes(text);
-}
-
-// The lite runtime keeps unknown fields and writes them back, so re-encoding does not show them.
-template <class... Parts>
-bool none_unknown(const Parts&... parts)
-{
-    return (parts.unknown_fields().empty() && ...);
-}
 
 bool known(const Chip& chip)
 {
@@ -72,8 +53,7 @@ bool parse(Message& message, BytesView file)
         return false;
     const BytesView body = file.subspan(digest_size);
     return equal(digest(body), file.first(digest_size)) &&
-        message.ParseFromArray(body.data(), static_cast<int>(body.size())) && known(message) &&
-        equal(serialize(message), body);
+        protobuf::parse_canonical(message, body, max_file, Reason::storage_failed, "a file") && known(message);
 }
 
 // Nothing if the file does not exist. Throws Error(storage_failed) for one that is damaged.
@@ -98,7 +78,7 @@ template <class Message>
 void write(const std::filesystem::path& path, Message& message)
 {
     message.set_version(file_version);
-    const Bytes body = serialize(message);
+    const Bytes body = protobuf::serialize(message);
     Bytes bytes = digest(body);
     bytes.insert(bytes.end(), body.begin(), body.end());
     if (bytes.size() > max_file)

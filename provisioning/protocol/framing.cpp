@@ -2,12 +2,12 @@
 #include "provisioning/protocol/framing.h"
 
 #include <algorithm>
-#include <google/protobuf/io/coded_stream.h>
-#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
 namespace imprint::protocol {
 
 namespace {
+
+using protobuf::none_unknown;
 
 constexpr std::size_t max_detail = 1024;
 
@@ -18,13 +18,6 @@ std::string printable(std::string text)
     std::ranges::replace_if(
         text, [](unsigned char c) { return c < 0x20 || c > 0x7e; }, '?');
     return text;
-}
-
-// The lite runtime keeps unknown fields and would write them back: look for them in every message of the tree.
-template <class... Parts>
-bool none_unknown(const Parts&... parts)
-{
-    return (parts.unknown_fields().empty() && ...);
 }
 
 bool known(const Attestation& m) { return none_unknown(m); }
@@ -100,29 +93,15 @@ Bytes frame(BytesView body)
     return framed;
 }
 
-Bytes serialize(const Message& message)
-{
-    std::string text;
-    {
-        google::protobuf::io::StringOutputStream stream(&text);
-        google::protobuf::io::CodedOutputStream coded(&stream);
-        coded.SetSerializationDeterministic(true);
-        if (!message.SerializeToCodedStream(&coded))
-            throw Error(Reason::internal, "a message could not be serialized");
-    }
-    return to_bytes(text);
-}
-
 Result<Message> parse(BytesView body)
 {
     Message message;
-    if (body.size() > max_message || !message.ParseFromArray(body.data(), static_cast<int>(body.size())))
-        return Refusal{Reason::malformed_message, "a message is not valid Protocol Buffers"};
+    if (const auto verdict =
+            protobuf::parse_canonical(message, body, max_message, Reason::malformed_message, "a message");
+        !verdict)
+        return verdict.refusal();
     if (!known(message))
         return Refusal{Reason::malformed_message, "a message without a known body or with unknown fields"};
-    // Repeated singular fields, fields out of order and non-minimal encodings all come back differently.
-    if (!equal(serialize(message), body))
-        return Refusal{Reason::malformed_message, "a message is not in its canonical form"};
     return message;
 }
 

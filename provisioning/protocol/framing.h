@@ -4,6 +4,7 @@
 
 #include "daemon/base/bytes.h"
 #include "daemon/base/error.h"
+#include "daemon/protobuf/canonical.h"
 #include "provisioning/protocol/messages.pb.h"
 
 #include <array>
@@ -21,8 +22,7 @@ Result<std::size_t> announced_length(std::array<std::uint8_t, 4> header);
 // Header and body. Throws Error(message_too_large).
 Bytes frame(BytesView body);
 
-// Serialized deterministically.
-Bytes serialize(const Message& message);
+using protobuf::serialize;
 // Strict: no unknown fields, exactly one body, re-serializes to the same bytes.
 Result<Message> parse(BytesView body);
 

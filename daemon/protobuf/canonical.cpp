@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "backup/package/canonical.h"
+#include "daemon/protobuf/canonical.h"
 
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
-namespace imprint::package {
+namespace imprint::protobuf {
 
 Bytes serialize(const google::protobuf::MessageLite& message)
 {
@@ -34,4 +34,4 @@ Verdict parse_canonical(google::protobuf::MessageLite& message, BytesView bytes,
     return accepted();
 }
 
-} // namespace imprint::package
+} // namespace imprint::protobuf

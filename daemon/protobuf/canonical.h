@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// The strict reader behind every format of this folder: parse, look for unknown fields, re-encode, compare.
+// The one encoding of a message that every format of Imprint takes: parse, re-encode, compare, look for unknown fields.
 #pragma once
 
-#include "backup/package/package.pb.h"
 #include "daemon/base/bytes.h"
 #include "daemon/base/error.h"
 
-namespace imprint::package {
+#include <google/protobuf/message_lite.h>
+
+#include <string>
+
+namespace imprint::protobuf {
 
 // Serialized deterministically: fields by number, every length minimal.
 Bytes serialize(const google::protobuf::MessageLite& message);
@@ -23,4 +26,4 @@ bool none_unknown(const Parts&... parts)
     return (parts.unknown_fields().empty() && ...);
 }
 
-} // namespace imprint::package
+} // namespace imprint::protobuf
