@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "backup/package/backup_package.h"
 
+#include "daemon/base/hkdf.h"
 #include "daemon/pki/cms.h"
 #include "daemon/structures/name.h"
 
 #include <google/protobuf/io/coded_stream.h>
-
-#include <openssl/core_names.h>
-#include <openssl/kdf.h>
 
 namespace imprint::package {
 
@@ -69,21 +67,7 @@ bool is_padded(const BackupContent& content, std::size_t size)
 
 Secret derive_kek(const Secret& secret, std::string_view chip_identifier, std::uint64_t sequence)
 {
-    const Owned<EVP_KDF, EVP_KDF_free> kdf(EVP_KDF_fetch(nullptr, "HKDF", nullptr));
-    const Owned<EVP_KDF_CTX, EVP_KDF_CTX_free> context(EVP_KDF_CTX_new(kdf.get()));
-    Secret key = secret.clone();
-    Bytes label = info(chip_identifier, sequence);
-    std::string hash = "SHA256";
-    const std::array parameters{
-        OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, hash.data(), 0),
-        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, key.data(), key.size()),
-        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, label.data(), label.size()),
-        OSSL_PARAM_construct_end(),
-    };
-    Secret kek(secret_size);
-    if (!context || EVP_KDF_derive(context.get(), kek.data(), kek.size(), parameters.data()) != 1)
-        throw openssl_error(Reason::internal, "cannot derive the key of a backup package");
-    return kek;
+    return hkdf_sha256(secret, info(chip_identifier, sequence), secret_size);
 }
 
 Bytes key_identifier(std::string_view chip_identifier, std::uint64_t sequence)

@@ -2,20 +2,13 @@
 #include "provisioning/station/channel_key.h"
 
 #include "daemon/base/file.h"
-#include "daemon/base/owned.h"
-
-#include <openssl/core_names.h>
-#include <openssl/kdf.h>
-#include <openssl/params.h>
+#include "daemon/base/hkdf.h"
 
 #include <cstdlib>
 
 namespace imprint::station {
 
 namespace {
-
-using Kdf = Owned<EVP_KDF, EVP_KDF_free>;
-using KdfContext = Owned<EVP_KDF_CTX, EVP_KDF_CTX_free>;
 
 Bytes info_of(std::string_view label, std::uint32_t version, const pki::DeviceIdentity& identity)
 {
@@ -49,21 +42,7 @@ std::filesystem::path path_of(const std::string& source)
 Secret derive_channel_key(const Secret& master_key, std::string_view label, std::uint32_t version,
                           const pki::DeviceIdentity& identity)
 {
-    const Kdf kdf(EVP_KDF_fetch(nullptr, "HKDF", nullptr));
-    const KdfContext context(EVP_KDF_CTX_new(kdf.get()));
-    Bytes info = info_of(label, version, identity);
-    Secret input = master_key.clone();
-    std::string digest = "SHA256";
-    const std::array parameters{
-        OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest.data(), 0),
-        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, input.data(), input.size()),
-        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, info.data(), info.size()),
-        OSSL_PARAM_construct_end(),
-    };
-    Secret key(channel_key_size);
-    if (!context || EVP_KDF_derive(context.get(), key.data(), key.size(), parameters.data()) != 1)
-        throw openssl_error(Reason::internal, "cannot derive a channel key");
-    return key;
+    return hkdf_sha256(master_key, info_of(label, version, identity), channel_key_size);
 }
 
 Secret load_master_key(const std::string& source)

@@ -2,6 +2,7 @@
 #include "daemon/base/bytes.h"
 #include "daemon/base/error.h"
 #include "daemon/base/file.h"
+#include "daemon/base/hkdf.h"
 
 #include <gtest/gtest.h>
 #include <openssl/err.h>
@@ -50,6 +51,13 @@ TEST(Hex, NothingElseIsRead)
 {
     for (const auto* text : {"0", "0g", "0x00", "00 11", "00:11", " 00"})
         EXPECT_EQ(unhex(text), std::nullopt) << text;
+}
+
+TEST(Hkdf, GivesTheKeyOfRfc5869TestCase3)
+{
+    const Secret derived = hkdf_sha256(Secret(Bytes(22, 0x0b)), {}, 42);
+    EXPECT_EQ(hex(derived.view()),
+              "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c8");
 }
 
 TEST(Reasons, EveryOneHasItsOwnNames)

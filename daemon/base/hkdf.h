@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+// Keys from keys.
+#pragma once
+
+#include "daemon/base/secret.h"
+
+namespace imprint {
+
+// HKDF-SHA-256 (RFC 5869) with an empty salt. Throws Error(internal).
+Secret hkdf_sha256(const Secret& key, BytesView info, std::size_t size);
+
+} // namespace imprint
