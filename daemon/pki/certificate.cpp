@@ -165,6 +165,20 @@ bool Certificate::has_extended_key_usage(const std::string& oid) const
     return false;
 }
 
+Certificate shared(X509* x509)
+{
+    require(x509 != nullptr && X509_up_ref(x509) == 1, "cannot share a certificate");
+    return Certificate(x509);
+}
+
+Certificates shared(const STACK_OF(X509) * stack)
+{
+    Certificates certificates;
+    for (int i = 0; i < sk_X509_num(stack); ++i)
+        certificates.push_back(shared(sk_X509_value(stack, i)));
+    return certificates;
+}
+
 Certificates certificates_from_pem(BytesView pem)
 {
     const auto bio = reader(pem);

@@ -46,6 +46,10 @@ private:
 
 using Certificates = std::vector<Certificate>;
 
+// Shares what belongs to somebody else. A stack that is null has no certificates.
+Certificate shared(X509* x509);
+Certificates shared(const STACK_OF(X509) * stack);
+
 Certificates certificates_from_pem(BytesView pem); // throws Error(untrusted_certificate) if a block is broken
 Bytes to_pem(const Certificates& certificates);
 

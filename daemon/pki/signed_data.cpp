@@ -46,12 +46,7 @@ void set_signing_time(CMS_SignerInfo* signer, Time time)
 Certificates certificates_of(CMS_ContentInfo* cms)
 {
     const OwningStack stack(CMS_get1_certs(cms));
-    Certificates out;
-    for (int i = 0; stack && i < sk_X509_num(stack.get()); ++i) {
-        require(X509_up_ref(sk_X509_value(stack.get(), i)) == 1, "cannot share a certificate");
-        out.emplace_back(sk_X509_value(stack.get(), i));
-    }
-    return out;
+    return shared(stack.get());
 }
 
 void add_certificates(CMS_ContentInfo* cms, const Certificates& certificates)
@@ -127,8 +122,7 @@ Result<SignedContent> content_of(CMS_ContentInfo* cms)
         auto* signer = sk_CMS_SignerInfo_value(signers, i);
         X509* x509 = nullptr;
         CMS_SignerInfo_get0_algs(signer, nullptr, &x509, nullptr, nullptr);
-        require(x509 != nullptr && X509_up_ref(x509) == 1, "cannot share a certificate");
-        out.signers.emplace_back(x509);
+        out.signers.push_back(shared(x509));
         if (!names_exactly(signer, x509))
             return refuse(Reason::malformed_message, "a signer named otherwise than in its certificate");
         out.signing_times.push_back(*signing_time(signer));

@@ -84,25 +84,13 @@ CrlStack crls_of(const Trust& trust)
     return stack;
 }
 
-Certificates chain_of(X509_STORE_CTX* context)
-{
-    Certificates chain;
-    const auto* stack = X509_STORE_CTX_get0_chain(context);
-    for (int i = 0; i < sk_X509_num(stack); ++i) {
-        X509* x509 = sk_X509_value(stack, i);
-        require(X509_up_ref(x509) == 1, "cannot share a certificate");
-        chain.emplace_back(x509);
-    }
-    return chain;
-}
-
 Refusal refusal_of(X509_STORE_CTX* context)
 {
     ERR_clear_error();
     const int error = X509_STORE_CTX_get_error(context);
     std::string detail = X509_verify_cert_error_string(error);
-    if (X509* x509 = X509_STORE_CTX_get_current_cert(context); x509 != nullptr && X509_up_ref(x509) == 1)
-        detail += " (" + Certificate(x509).common_name() + ")";
+    if (X509* x509 = X509_STORE_CTX_get_current_cert(context); x509 != nullptr)
+        detail += " (" + shared(x509).common_name() + ")";
     return {reason_of(error), detail};
 }
 
@@ -114,7 +102,7 @@ Result<Certificates> run(X509_STORE_CTX* context)
     if (X509_verify_cert(context) != 1)
         return refusal_of(context);
     ERR_clear_error();
-    return chain_of(context);
+    return shared(X509_STORE_CTX_get0_chain(context));
 }
 
 Verdict check_input(const Certificate& leaf, const Certificates& untrusted)
@@ -238,6 +226,26 @@ Result<Certificates> verify(const Certificate& leaf, const Certificates& untrust
     if (auto verdict = check_roles(*chain, role); !verdict)
         return verdict.refusal();
     return chain;
+}
+
+int verify_error(Reason reason)
+{
+    switch (reason) {
+    case Reason::certificate_expired:
+        return X509_V_ERR_CERT_HAS_EXPIRED;
+    case Reason::certificate_not_yet_valid:
+        return X509_V_ERR_CERT_NOT_YET_VALID;
+    case Reason::certificate_revoked:
+        return X509_V_ERR_CERT_REVOKED;
+    case Reason::untrusted_certificate:
+        return X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY;
+    case Reason::wrong_role:
+        return X509_V_ERR_INVALID_PURPOSE;
+    case Reason::wrong_name:
+        return X509_V_ERR_HOSTNAME_MISMATCH;
+    default:
+        return X509_V_ERR_APPLICATION_VERIFICATION;
+    }
 }
 
 Verdict verify_ek(const Certificate& leaf, const Certificates& untrusted, const Certificates& vendor_cas)

@@ -27,6 +27,9 @@ Bytes anchor_digest(const Trust& trust);
 Result<Certificates> verify(const Certificate& leaf, const Certificates& untrusted, const Trust& trust, Role role,
                             Time now);
 
+// OpenSSL's error (X509_V_ERR_...) for a TLS peer that is refused with this reason: it decides the alert.
+int verify_error(Reason reason);
+
 // An EK certificate against the TPM vendors' CAs: EKU 2.23.133.8.1 if it has EKUs at all; no clock (they outlive it).
 Verdict verify_ek(const Certificate& leaf, const Certificates& untrusted, const Certificates& vendor_cas);
 

@@ -10,12 +10,6 @@ namespace imprint::tls {
 
 namespace {
 
-pki::Certificate share(X509* x509)
-{
-    X509_up_ref(x509);
-    return pki::Certificate(x509);
-}
-
 Verdict check_alpn(const SSL* ssl, const std::string& wanted)
 {
     const unsigned char* chosen = nullptr;
@@ -38,27 +32,6 @@ Verdict check_name(X509* leaf, const std::string& name)
     return Refusal{Reason::wrong_name, "the server's certificate is not for " + name};
 }
 
-// What the server is told by the alert that OpenSSL makes of it.
-int verify_code(Reason reason)
-{
-    switch (reason) {
-    case Reason::certificate_expired:
-        return X509_V_ERR_CERT_HAS_EXPIRED;
-    case Reason::certificate_not_yet_valid:
-        return X509_V_ERR_CERT_NOT_YET_VALID;
-    case Reason::certificate_revoked:
-        return X509_V_ERR_CERT_REVOKED;
-    case Reason::untrusted_certificate:
-        return X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY;
-    case Reason::wrong_role:
-        return X509_V_ERR_INVALID_PURPOSE;
-    case Reason::wrong_name:
-        return X509_V_ERR_HOSTNAME_MISMATCH;
-    default:
-        return X509_V_ERR_APPLICATION_VERIFICATION;
-    }
-}
-
 } // namespace
 
 ServerCheck::ServerCheck(const ClientSettings& settings, SSL* ssl)
@@ -78,7 +51,7 @@ int ServerCheck::callback(X509_STORE_CTX* store, void* argument)
     X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
     const Verdict verdict = check.judge(store);
     if (!verdict) {
-        X509_STORE_CTX_set_error(store, verify_code(verdict.refusal().reason));
+        X509_STORE_CTX_set_error(store, pki::verify_error(verdict.refusal().reason));
         throw Error(verdict.refusal());
     }
     X509_STORE_CTX_set_error(store, X509_V_OK);
@@ -89,13 +62,10 @@ int ServerCheck::callback(X509_STORE_CTX* store, void* argument)
 Verdict ServerCheck::judge(const X509_STORE_CTX* store) const
 {
     X509* leaf = X509_STORE_CTX_get0_cert(store);
-    pki::Certificates sent;
-    const STACK_OF(X509)* stack = X509_STORE_CTX_get0_untrusted(store);
-    for (int i = 0; i < sk_X509_num(stack); ++i)
-        sent.push_back(share(sk_X509_value(stack, i)));
+    const auto sent = pki::shared(X509_STORE_CTX_get0_untrusted(store));
     if (auto verdict = check_alpn(ssl_, settings_.alpn); !verdict)
         return verdict;
-    const auto chain = pki::verify(share(leaf), sent, settings_.trust, settings_.server_role, settings_.now);
+    const auto chain = pki::verify(pki::shared(leaf), sent, settings_.trust, settings_.server_role, settings_.now);
     if (!chain)
         return chain.refusal();
     return check_name(leaf, settings_.server_name);

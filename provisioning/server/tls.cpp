@@ -37,17 +37,6 @@ const State& state_of(SSL* ssl)
     return *static_cast<const State*>(SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), state_index()));
 }
 
-pki::Certificates shared(const STACK_OF(X509) * stack)
-{
-    pki::Certificates certificates;
-    for (int i = 0; i < sk_X509_num(stack); ++i) {
-        X509* x509 = sk_X509_value(stack, i);
-        X509_up_ref(x509);
-        certificates.emplace_back(x509);
-    }
-    return certificates;
-}
-
 bool names(X509* certificate, const std::string& host)
 {
     return X509_check_ip_asc(certificate, host.c_str(), 0) == 1 ||
@@ -57,32 +46,14 @@ bool names(X509* certificate, const std::string& host)
 Verdict judge(X509_STORE_CTX* store, const PeerPolicy& policy)
 {
     X509* x509 = X509_STORE_CTX_get0_cert(store);
-    X509_up_ref(x509);
-    const pki::Certificate leaf(x509);
     const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
-    const auto chain = pki::verify(leaf, shared(X509_STORE_CTX_get0_untrusted(store)), *policy.trust, policy.role, now);
+    const auto chain = pki::verify(pki::shared(x509), pki::shared(X509_STORE_CTX_get0_untrusted(store)), *policy.trust,
+                                   policy.role, now);
     if (!chain)
         return chain.refusal();
     if (!policy.host.empty() && !names(x509, policy.host))
         return Refusal{Reason::untrusted_certificate, "the certificate is not for " + policy.host};
     return accepted();
-}
-
-// Decides which alert the peer gets.
-int x509_error(Reason reason)
-{
-    switch (reason) {
-    case Reason::certificate_expired:
-        return X509_V_ERR_CERT_HAS_EXPIRED;
-    case Reason::certificate_not_yet_valid:
-        return X509_V_ERR_CERT_NOT_YET_VALID;
-    case Reason::certificate_revoked:
-        return X509_V_ERR_CERT_REVOKED;
-    case Reason::wrong_role:
-        return X509_V_ERR_INVALID_PURPOSE;
-    default:
-        return X509_V_ERR_CERT_UNTRUSTED;
-    }
 }
 
 void remember(SSL* ssl, const Refusal& refusal)
@@ -98,7 +69,7 @@ try {
     const auto verdict = judge(store, state_of(ssl).peers.value());
     if (verdict)
         return 1;
-    X509_STORE_CTX_set_error(store, x509_error(verdict.refusal().reason));
+    X509_STORE_CTX_set_error(store, pki::verify_error(verdict.refusal().reason));
     remember(ssl, verdict.refusal());
     return 0;
 } catch (const std::exception&) {
@@ -197,7 +168,7 @@ std::optional<pki::Certificate> peer_certificate(SSL* ssl)
 
 pki::Certificates peer_chain(SSL* ssl)
 {
-    pki::Certificates chain = shared(SSL_get_peer_cert_chain(ssl));
+    pki::Certificates chain = pki::shared(SSL_get_peer_cert_chain(ssl));
     const auto own = peer_certificate(ssl);
     if (own && (chain.empty() || !(chain.front() == *own))) // a server's stack lacks the client's own certificate
         chain.insert(chain.begin(), *own);
