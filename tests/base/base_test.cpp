@@ -3,41 +3,26 @@
 #include "daemon/base/error.h"
 #include "daemon/base/file.h"
 #include "daemon/base/hkdf.h"
+#include "tests/support/process.h"
+#include "tests/support/reason.h"
 
 #include <gtest/gtest.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 
-#include <cstdlib>
 #include <fstream>
 #include <set>
 #include <sys/stat.h>
-#include <unistd.h>
 
 namespace imprint {
 namespace {
 
+using test::reason_of;
+
 class Files : public testing::Test {
 protected:
-    void SetUp() override
-    {
-        std::string name = testing::TempDir() + "imprint-XXXXXX";
-        ASSERT_NE(mkdtemp(name.data()), nullptr);
-        directory = name;
-    }
-    void TearDown() override { std::filesystem::remove_all(directory); }
-    std::filesystem::path directory;
+    test::TemporaryDirectory directory;
 };
-
-Reason reason_of(const std::function<void()>& f)
-{
-    try {
-        f();
-    } catch (const Error& error) {
-        return error.reason();
-    }
-    return Reason::internal;
-}
 
 TEST(Hex, RoundTrip)
 {
@@ -108,7 +93,8 @@ TEST_F(Files, WrittenWholeWithItsMode)
     struct stat info { };
     ASSERT_EQ(stat(path.c_str(), &info), 0);
     EXPECT_EQ(info.st_mode & 07777, 0644u);
-    EXPECT_EQ(std::distance(std::filesystem::directory_iterator(directory), {}), 1) << "a temporary file is left";
+    EXPECT_EQ(std::distance(std::filesystem::directory_iterator(directory.path()), {}), 1)
+        << "a temporary file is left";
 }
 
 TEST_F(Files, NoneIsNoError)
@@ -125,7 +111,7 @@ TEST_F(Files, RefusesWhatIsNoSmallRegularFile)
     EXPECT_EQ(reason_of([&] { read_file(directory / "large", 4); }), Reason::storage_failed);
     EXPECT_EQ(reason_of([&] { read_file(directory / "link", 10); }), Reason::storage_failed);
     EXPECT_EQ(reason_of([&] { read_file(directory / "fifo", 10); }), Reason::storage_failed);
-    EXPECT_EQ(reason_of([&] { read_file(directory, 10); }), Reason::storage_failed);
+    EXPECT_EQ(reason_of([&] { read_file(directory.path(), 10); }), Reason::storage_failed);
 }
 
 TEST_F(Files, AFailedWriteLeavesTheOldFile)

@@ -4,33 +4,16 @@
 
 #include "provisioning/device/device.h"
 #include "tests/device/test_station.h"
+#include "tests/support/reason.h"
 #include "tests/support/software_tpm.h"
 #include "tests/support/test_tcti.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace imprint {
-
-inline void PrintTo(Reason reason, std::ostream* out) { *out << name(reason); }
-
-} // namespace imprint
-
 namespace imprint::test {
 
 using lifecycle::State;
-
-// The reason that a call fails with; nothing if it succeeds.
-template <class F>
-std::optional<Reason> reason_of(F call)
-{
-    try {
-        call();
-    } catch (const Error& error) {
-        return error.reason();
-    }
-    return std::nullopt;
-}
 
 // What the tests share: making a manufacturer takes longer than a personalization.
 const TestPki& manufacturer();

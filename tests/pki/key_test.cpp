@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "daemon/base/error.h"
 #include "daemon/base/file.h"
 #include "daemon/pki/key.h"
 #include "tests/support/process.h"
+#include "tests/support/reason.h"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -10,21 +10,12 @@
 #include <cstdlib>
 #include <fcntl.h>
 #include <fstream>
-#include <functional>
 #include <unistd.h>
 
 namespace imprint::pki {
 namespace {
 
-std::optional<Reason> reason_of(const std::function<void()>& act)
-{
-    try {
-        act();
-    } catch (const Error& error) {
-        return error.reason();
-    }
-    return std::nullopt;
-}
+using test::reason_of;
 
 class KeyFile : public testing::Test {
 protected:

@@ -8,6 +8,7 @@
 #include "daemon/structures/templates.h"
 #include "tests/structures/chip.h"
 #include "tests/structures/software_key.h"
+#include "tests/support/reason.h"
 
 #include <gtest/gtest.h>
 #include <openssl/evp.h>
@@ -148,12 +149,8 @@ TEST_F(Wrap, Attack10_NothingOfTwoWrapsIsTheSame)
 TEST_F(Wrap, ParentIsTheChipStorageKeyAndNothingElse)
 {
     const auto refused = [&](TPMT_PUBLIC parent) {
-        try {
-            wrap(parent, sealed_secret_template(), random_secret(32));
-            return false;
-        } catch (const Error& error) {
-            return error.reason() == Reason::storage_key_invalid;
-        }
+        return test::reason_of([&] { wrap(parent, sealed_secret_template(), random_secret(32)); }) ==
+            Reason::storage_key_invalid;
     };
     EXPECT_FALSE(refused(storage.area));
     TPMT_PUBLIC with_auth = storage.area, without_policy = storage.area, off_curve = storage.area;
@@ -174,12 +171,7 @@ TEST_F(Wrap, ObjectAndValueBelongTogether)
     const SoftwareRsaKey rsa;
     const TPMT_PUBLIC ecc = importable_ecc_key(key.x(), key.y(), policy);
     const auto refused = [&](const TPMT_PUBLIC& object, const Secret& value) {
-        try {
-            wrap(storage.area, object, value);
-            return false;
-        } catch (const Error& error) {
-            return error.reason() == Reason::invalid_argument;
-        }
+        return test::reason_of([&] { wrap(storage.area, object, value); }) == Reason::invalid_argument;
     };
     EXPECT_FALSE(refused(ecc, key.scalar()));
     EXPECT_TRUE(refused(ecc, other.scalar()));

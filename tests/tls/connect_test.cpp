@@ -2,6 +2,7 @@
 // Addresses, and getting through to them.
 #include "daemon/tls/address.h"
 #include "tests/support/process.h"
+#include "tests/tls/deadlines.h"
 #include "tests/tls/signers.h"
 
 #include <arpa/inet.h>
@@ -14,12 +15,6 @@
 
 namespace imprint::test {
 namespace {
-
-using namespace std::chrono_literals;
-
-tls::Deadline in(std::chrono::milliseconds time) { return std::chrono::steady_clock::now() + time; }
-constexpr auto ample = 20s;
-constexpr auto brief = 30ms;
 
 // A listening TCP socket on 127.0.0.1 and its port.
 struct Listener {

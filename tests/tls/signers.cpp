@@ -30,14 +30,4 @@ bool is_refusing_signers(const Error& error)
     return error.reason() == Reason::tpm_refused && error.what() == std::string_view(refusal);
 }
 
-std::optional<Reason> reason_of(const std::function<void()>& work)
-{
-    try {
-        work();
-    } catch (const Error& error) {
-        return error.reason();
-    }
-    return std::nullopt;
-}
-
 } // namespace imprint::test

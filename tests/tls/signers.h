@@ -3,10 +3,8 @@
 #pragma once
 
 #include "daemon/tls/provider.h"
+#include "tests/support/reason.h"
 #include "tests/support/test_pki.h"
-
-#include <functional>
-#include <optional>
 
 namespace imprint::test {
 
@@ -15,8 +13,5 @@ tls::Signer signer_of(EVP_PKEY* key);
 // Throws as a TPM's worker does.
 Bytes refusing_signer(BytesView message);
 bool is_refusing_signers(const Error& error);
-
-// The reason of the Error that `work` throws, if it throws one.
-std::optional<Reason> reason_of(const std::function<void()>& work);
 
 } // namespace imprint::test

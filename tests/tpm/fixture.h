@@ -5,6 +5,7 @@
 #include "daemon/structures/name.h"
 #include "daemon/structures/templates.h"
 #include "daemon/tpm/security_module.h"
+#include "tests/support/reason.h"
 #include "tests/support/software_tpm.h"
 #include "tests/support/test_tcti.h"
 
@@ -78,18 +79,6 @@ protected:
     std::unique_ptr<tpm::SecurityModule> module;
     std::uint64_t epoch;
 };
-
-// The reason of the Error that `work` throws; nothing if it throws none.
-template <class F>
-std::optional<Reason> reason_of(F work)
-{
-    try {
-        work();
-        return std::nullopt;
-    } catch (const Error& error) {
-        return error.reason();
-    }
-}
 
 // Verifies a DER ECDSA signature over SHA-256 by the key of a public area.
 bool verify(const TPMT_PUBLIC& key, BytesView message, BytesView signature);
