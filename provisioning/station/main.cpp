@@ -83,80 +83,113 @@ void add_server(CLI::App& app, Options& o, Action& action)
     serve_command->final_callback([&] { action = [&o] { return serve(o); }; });
 }
 
-// A leaf of the command line that works on the database.
-CLI::App* add_command(CLI::App& app, const char* name, const char* text, Options& o, Action& action,
-                      std::function<int(Store&)> run)
+// Works on the database.
+using Work = std::function<int(Store&)>;
+
+// Declares the commands that work on the database; the chosen one becomes the action.
+class Commands {
+public:
+    Commands(Options& options, Action& action)
+        : o_(options)
+        , action_(action)
+    {
+    }
+
+    void add_endorsement_keys(CLI::App& app);
+    void add_identities(CLI::App& app);
+    void add_chips(CLI::App& app);
+    void add_logs(CLI::App& app);
+
+private:
+    CLI::App* add(CLI::App& parent, const char* name, const char* text, Work work);
+    void add_listing(CLI::App& parent, const char* name, const char* text, Work work);
+    void add_import(CLI::App& parent, const char* text, Work work);
+    CLI::App* add_for_chip(CLI::App& parent, const char* name, const char* text, Work work);
+    void add_json(CLI::App* command) { command->add_flag("--json", o_.json); }
+
+    Options& o_;
+    Action& action_;
+};
+
+CLI::App* Commands::add(CLI::App& parent, const char* name, const char* text, Work work)
 {
-    auto* command = app.add_subcommand(name, text);
-    command->final_callback([&o, &action, run = std::move(run)] {
-        action = [&o, run] {
+    auto* command = parent.add_subcommand(name, text);
+    command->final_callback([this, work = std::move(work)] {
+        action_ = [&o = o_, work] {
             if (!std::filesystem::exists(database_path(o.state)))
                 throw Error(Reason::not_configured, o.state.string() + " is no station's state; imprint-station init");
             Store store(database_path(o.state));
-            return run(store);
+            return work(store);
         };
     });
     return command;
 }
 
-void add_lists(CLI::App& app, Options& o, Action& action)
+void Commands::add_listing(CLI::App& parent, const char* name, const char* text, Work work)
 {
-    auto* ek =
-        app.add_subcommand("ek", "Endorsement keys that are trusted without a certificate")->require_subcommand(1);
-    auto* import = add_command(*ek, "import", "Add a CSV file: digest[,note]", o, action,
-                               [&o](Store& s) { return import_allow_list(s, o.file, o.dry_run); });
-    import->add_option("file", o.file)->required();
-    import->add_flag("--dry-run", o.dry_run, "Only say what would happen");
-    add_command(*ek, "list", "Show them", o, action, [&o](Store& s) {
-        return list_allow_list(s, o.json);
-    })->add_flag("--json", o.json);
-
-    auto* identity = app.add_subcommand("identity", "Device identities to give")->require_subcommand(1);
-    import = add_command(*identity, "import", "Add a CSV file: chip,serial", o, action,
-                         [&o](Store& s) { return import_identities(s, o.file, o.dry_run);
-});
-import->add_option("file", o.file)->required();
-import->add_flag("--dry-run", o.dry_run, "Only say what would happen");
-auto* range = add_command(*identity, "range", "Add serial numbers for chips that are not listed", o, action,
-                          [&o](Store& s) { return add_range(s, o.range); });
-range->add_option("--prefix", o.range.prefix, "What stands before the digits");
-range->add_option("--width", o.range.width, "Digits, filled with zeros")->check(CLI::Range(1U, 18U))->required();
-range->add_option("--from", o.range.first, "The first number")->required();
-range->add_option("--to", o.range.last, "The last number")->required();
+    add_json(add(parent, name, text, std::move(work)));
 }
 
-void add_chips(CLI::App& app, Options& o, Action& action)
+void Commands::add_import(CLI::App& parent, const char* text, Work work)
+{
+    auto* import = add(parent, "import", text, std::move(work));
+    import->add_option("file", o_.file)->required();
+    import->add_flag("--dry-run", o_.dry_run, "Only say what would happen");
+}
+
+CLI::App* Commands::add_for_chip(CLI::App& parent, const char* name, const char* text, Work work)
+{
+    auto* command = add(parent, name, text, std::move(work));
+    command->add_option("chip", o_.chip, "Chip identifier")->required();
+    return command;
+}
+
+void Commands::add_endorsement_keys(CLI::App& app)
+{
+    auto* ek = app.add_subcommand("ek", "Endorsement keys that are trusted without a certificate");
+    ek->require_subcommand(1);
+    add_import(*ek, "Add a CSV file: digest[,note]",
+               [&o = o_](Store& s) { return import_allow_list(s, o.file, o.dry_run); });
+    add_listing(*ek, "list", "Show them", [&o = o_](Store& s) { return list_allow_list(s, o.json); });
+}
+
+void Commands::add_identities(CLI::App& app)
+{
+    auto* identity = app.add_subcommand("identity", "Device identities to give")->require_subcommand(1);
+    add_import(*identity, "Add a CSV file: chip,serial",
+               [&o = o_](Store& s) { return import_identities(s, o.file, o.dry_run); });
+    auto* range = add(*identity, "range", "Add serial numbers for chips that are not listed",
+                      [&o = o_](Store& s) { return add_range(s, o.range); });
+    range->add_option("--prefix", o_.range.prefix, "What stands before the digits");
+    range->add_option("--width", o_.range.width, "Digits, filled with zeros")->check(CLI::Range(1U, 18U))->required();
+    range->add_option("--from", o_.range.first, "The first number")->required();
+    range->add_option("--to", o_.range.last, "The last number")->required();
+}
+
+void Commands::add_chips(CLI::App& app)
 {
     auto* chip = app.add_subcommand("chip", "Chips that were here")->require_subcommand(1);
-    add_command(*chip, "list", "Show all", o, action, [&o](Store& s) {
-        return list_chips(s, o.json);
-    })->add_flag("--json", o.json);
-    auto add_one = [&](const char* name, const char* text, std::function<int(Store&)> run) {
-        auto* command = add_command(*chip, name, text, o, action, std::move(run));
-        command->add_option("chip", o.chip, "Chip identifier")->required();
-        return command;
-    };
-    add_one("show", "Show one", [&o](Store& s) { return show_chip(s, o.chip, o.json); })->add_flag("--json", o.json);
-    add_one("readmit", "Let it come once without its identity certificate",
-            [&o](Store& s) { return readmit_chip(s, o.chip); });
-    add_one("quarantine", "Refuse it", [&o](Store& s) {
-        return quarantine_chip(s, o.chip, o.note);
-    })->add_option("--note", o.note, "Why; the device is told");
-    add_one("release", "End its quarantine", [&o](Store& s) { return release_chip(s, o.chip); });
+    add_listing(*chip, "list", "Show all", [&o = o_](Store& s) { return list_chips(s, o.json); });
+    add_json(add_for_chip(*chip, "show", "Show one", [&o = o_](Store& s) { return show_chip(s, o.chip, o.json); }));
+    add_for_chip(*chip, "readmit", "Let it come once without its identity certificate",
+                 [&o = o_](Store& s) { return readmit_chip(s, o.chip); });
+    auto* quarantine = add_for_chip(*chip, "quarantine", "Refuse it",
+                                    [&o = o_](Store& s) { return quarantine_chip(s, o.chip, o.note); });
+    quarantine->add_option("--note", o_.note, "Why; the device is told");
+    add_for_chip(*chip, "release", "End its quarantine", [&o = o_](Store& s) { return release_chip(s, o.chip); });
 }
 
-void add_logs(CLI::App& app, Options& o, Action& action)
+void Commands::add_logs(CLI::App& app)
 {
-    add_command(app, "audit", "Show every grant and every refusal", o, action, [&o](Store& s) {
-        return show_audit(s, o.json);
-    })->add_flag("--json", o.json);
-    auto* outbox = add_command(app, "outbox", "Show what the archive does not have yet", o, action,
-                               [&o](Store& s) { return show_outbox(s, std::chrono::seconds(o.wait_seconds), o.json); });
-    outbox->add_option("--wait", o.wait_seconds, "Seconds to wait until there is nothing")
+    add_listing(app, "audit", "Show every grant and every refusal",
+                [&o = o_](Store& s) { return show_audit(s, o.json); });
+    auto* outbox = add(app, "outbox", "Show what the archive does not have yet",
+                       [&o = o_](Store& s) { return show_outbox(s, std::chrono::seconds(o.wait_seconds), o.json); });
+    outbox->add_option("--wait", o_.wait_seconds, "Seconds to wait until there is nothing")
         ->check(CLI::Range(0U, 86400U));
-    outbox->add_flag("--json", o.json);
-    app.add_subcommand("crl", "Print the list of revoked module certificates (PEM)")->final_callback([&] {
-        action = [&o] { return show_crl(o.state); };
+    add_json(outbox);
+    app.add_subcommand("crl", "Print the list of revoked module certificates (PEM)")->final_callback([this] {
+        action_ = [&o = o_] { return show_crl(o.state); };
     });
 }
 
@@ -174,9 +207,11 @@ int run(int argc, char** argv)
         action = [&options] { return init(options.state); };
     });
     add_server(app, options, action);
-    add_lists(app, options, action);
-    add_chips(app, options, action);
-    add_logs(app, options, action);
+    Commands commands(options, action);
+    commands.add_endorsement_keys(app);
+    commands.add_identities(app);
+    commands.add_chips(app);
+    commands.add_logs(app);
     CLI11_PARSE(app, argc, argv);
     return action();
 }
