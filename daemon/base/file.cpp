@@ -4,6 +4,7 @@
 #include "daemon/base/error.h"
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -113,6 +114,16 @@ void write_file(const std::filesystem::path& path, BytesView content, mode_t mod
         throw;
     }
     sync_directory(path);
+}
+
+std::filesystem::path credential_path(const std::string& name)
+{
+    const char* directory = std::getenv("CREDENTIALS_DIRECTORY");
+    if (directory == nullptr)
+        throw Error(Reason::not_configured, "there are no credentials: $CREDENTIALS_DIRECTORY is not set");
+    if (name.empty() || name.find('/') != std::string::npos || name.front() == '.')
+        throw Error(Reason::invalid_argument, "not the name of a credential: " + name);
+    return std::filesystem::path(directory) / name;
 }
 
 void remove_file(const std::filesystem::path& path)

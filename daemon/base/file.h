@@ -50,6 +50,10 @@ private:
 std::optional<Bytes> read_file(const std::filesystem::path& path, std::size_t limit);
 std::optional<Secret> read_secret_file(const std::filesystem::path& path, std::size_t limit);
 
+// Where systemd puts the credential of this name for a service (systemd.exec(5), $CREDENTIALS_DIRECTORY).
+// Throws Error(not_configured) if there are none, Error(invalid_argument) for what is no name of one.
+std::filesystem::path credential_path(const std::string& name);
+
 // Replaces the file in one step and returns when it is durable (write-new, fsync, rename, fsync of the directory).
 // A crash leaves the old file or the new one. Throws Error(storage_failed) with the old file in place.
 void write_file(const std::filesystem::path& path, BytesView content, mode_t mode = 0600);

@@ -13,7 +13,6 @@
 
 #include <cerrno>
 #include <charconv>
-#include <cstdlib>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -81,12 +80,7 @@ Secret read_line(int fd)
 
 Secret read_credential(const std::string& name)
 {
-    const char* directory = std::getenv("CREDENTIALS_DIRECTORY");
-    if (directory == nullptr)
-        throw Error(Reason::not_configured, "there are no credentials: $CREDENTIALS_DIRECTORY is not set");
-    if (name.empty() || name.find('/') != std::string::npos || name.front() == '.')
-        throw Error(Reason::invalid_argument, "not the name of a credential: " + name);
-    auto secret = read_secret_file(std::filesystem::path(directory) / name, max_passphrase + 1);
+    auto secret = read_secret_file(credential_path(name), max_passphrase + 1);
     if (!secret)
         throw Error(Reason::not_configured, "there is no credential " + name);
     if (!secret->empty() && secret->data()[secret->size() - 1] == '\n')
@@ -106,12 +100,6 @@ Secret read_source(const std::string& source)
 }
 
 } // namespace
-
-Key share(const Key& key)
-{
-    require(key == nullptr || EVP_PKEY_up_ref(key.get()) == 1, "cannot share a key");
-    return Key(key.get());
-}
 
 Key generate_key(const std::string& curve)
 {

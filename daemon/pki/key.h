@@ -15,7 +15,6 @@
 namespace imprint::pki {
 
 using Key = Owned<EVP_PKEY, EVP_PKEY_free>;
-Key share(const Key& key);
 
 // "P-256" or "P-384".
 Key generate_key(const std::string& curve);

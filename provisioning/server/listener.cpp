@@ -185,6 +185,4 @@ void Listener::close()
     impl_->slot.cancel();
 }
 
-std::size_t Listener::connections() const { return impl_->count; }
-
 } // namespace imprint::server

@@ -33,7 +33,6 @@ public:
     // handler keeps deadlines. What a handler throws ends its own connection, and is logged.
     void start(Handler handler);
     void close();
-    std::size_t connections() const;
 
 private:
     struct Impl;

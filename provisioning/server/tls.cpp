@@ -166,15 +166,6 @@ std::optional<pki::Certificate> peer_certificate(SSL* ssl)
     return pki::Certificate(x509);
 }
 
-pki::Certificates peer_chain(SSL* ssl)
-{
-    pki::Certificates chain = pki::shared(SSL_get_peer_cert_chain(ssl));
-    const auto own = peer_certificate(ssl);
-    if (own && (chain.empty() || !(chain.front() == *own))) // a server's stack lacks the client's own certificate
-        chain.insert(chain.begin(), *own);
-    return chain;
-}
-
 bool negotiated(SSL* ssl, const std::string& alpn)
 {
     const unsigned char* name = nullptr;

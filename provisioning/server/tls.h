@@ -37,7 +37,6 @@ TlsContext client_context(const TlsIdentity& identity, PeerPolicy server, const 
 // RFC 9266 "EXPORTER-Channel-Binding", 32 bytes. Throws Error(internal).
 Bytes channel_binding(SSL* ssl);
 std::optional<pki::Certificate> peer_certificate(SSL* ssl);
-pki::Certificates peer_chain(SSL* ssl); // as it was sent, own certificate first
 // Whether the context's application protocol was agreed on (a peer may offer none at all).
 bool negotiated(SSL* ssl, const std::string& alpn);
 // Why the peer's certificate was refused, also after a failed handshake.

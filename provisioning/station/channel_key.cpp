@@ -4,8 +4,6 @@
 #include "daemon/base/file.h"
 #include "daemon/base/hkdf.h"
 
-#include <cstdlib>
-
 namespace imprint::station {
 
 namespace {
@@ -28,13 +26,7 @@ Bytes info_of(std::string_view label, std::uint32_t version, const pki::DeviceId
 std::filesystem::path path_of(const std::string& source)
 {
     constexpr std::string_view prefix = "credential:";
-    if (!source.starts_with(prefix))
-        return source;
-    const char* directory = std::getenv("CREDENTIALS_DIRECTORY");
-    const std::string name = source.substr(prefix.size());
-    if (directory == nullptr || name.empty() || name.find('/') != std::string::npos)
-        throw Error(Reason::not_configured, "no systemd credential \"" + name + "\"");
-    return std::filesystem::path(directory) / name;
+    return source.starts_with(prefix) ? credential_path(source.substr(prefix.size())) : std::filesystem::path(source);
 }
 
 } // namespace

@@ -17,7 +17,7 @@ inline constexpr std::size_t channel_key_size = 32;
 Secret derive_channel_key(const Secret& master_key, std::string_view label, std::uint32_t version,
                           const pki::DeviceIdentity& identity);
 
-// 32 bytes from a file, or from "credential:name" ($CREDENTIALS_DIRECTORY). Throws Error(not_configured).
+// 32 bytes from a file, or from "credential:name" (as credential_path() has it). Throws Error(not_configured).
 Secret load_master_key(const std::string& source);
 // A new one. Throws Error(storage_failed) if the file exists: every device's key hangs on it.
 void make_master_key(const std::filesystem::path& path);

@@ -48,9 +48,9 @@ station::Station make_station(const TestPki& pki)
 {
     station::Station station;
     station.credentials.signing = {pki.station_signing.certificate, pki.root.certificate};
-    station.credentials.signing_key = pki::share(pki.station_signing.key);
+    station.credentials.signing_key = share(pki.station_signing.key);
     station.credentials.identity_ca = {pki.identity_ca.certificate, pki.root.certificate};
-    station.credentials.identity_ca_key = pki::share(pki.identity_ca.key);
+    station.credentials.identity_ca_key = share(pki.identity_ca.key);
     station.credentials.trust = std::make_shared<const pki::Trust>(pki.trust());
     station.vendor_cas = pki::certificates_from_pem(SoftwareTpm::vendor_ca());
     station.master_key = Secret(Bytes(32, 0x4d));
@@ -98,7 +98,7 @@ TestStation::TestStation(const TestPki& pki)
     : socket_(directory_ / "station")
     , station_(make_station(pki))
     , store_(directory_ / "station.db")
-    , tls_{pki::share(pki.station_tls.key), pki.station_tls.certificate}
+    , tls_{share(pki.station_tls.key), pki.station_tls.certificate}
     , root_(pki.root.certificate)
     , listener_(listen_at(socket_))
     , stop_event_(eventfd(0, EFD_CLOEXEC))

@@ -71,8 +71,6 @@ TEST(Keys, AreOfTheTwoCurves)
     EXPECT_EQ(EVP_PKEY_get_bits(generate_key("P-256").get()), 256);
     EXPECT_EQ(EVP_PKEY_get_bits(generate_key("P-384").get()), 384);
     EXPECT_EQ(reason_of([] { generate_key("secp256k1"); }), Reason::invalid_argument);
-    const auto key = generate_key("P-256");
-    EXPECT_EQ(share(key).get(), key.get());
 }
 
 // A descriptor from which `content` can be read, once.

@@ -183,7 +183,7 @@ TEST_F(Verify, Attack01_RefusesASelfMadeIntermediate)
 Certificates checking_chain(const TestPki& p, std::size_t length)
 {
     Certificates chain{p.root.certificate};
-    Key signer = share(p.root.key);
+    Key signer = test::share(p.root.key);
     while (chain.size() < length) {
         auto key = generate_key("P-256");
         const auto self = issue_checking_ca(key.get(), "CA " + std::to_string(chain.size()), test::valid);

@@ -18,11 +18,11 @@ std::optional<protocol::Message> parsed(const station::Answer& answer)
 station::Station make_station(const TestPki& pki)
 {
     return {.credentials = {.signing = {pki.station_signing.certificate},
-                            .signing_key = pki::share(pki.station_signing.key),
+                            .signing_key = share(pki.station_signing.key),
                             .identity_ca = {pki.identity_ca.certificate},
-                            .identity_ca_key = pki::share(pki.identity_ca.key),
+                            .identity_ca_key = share(pki.identity_ca.key),
                             .tls = {pki.station_tls.certificate},
-                            .tls_key = pki::share(pki.station_tls.key),
+                            .tls_key = share(pki.station_tls.key),
                             .trust = std::make_shared<const pki::Trust>(pki.trust())},
             .vendor_cas = pki::certificates_from_pem(SoftwareTpm::vendor_ca()),
             .master_key = Secret(Bytes(32, 0x4d)),

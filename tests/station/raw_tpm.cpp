@@ -70,13 +70,6 @@ TPMS_NV_PUBLIC RawTpm::define_index(TPMI_RH_NV_INDEX handle, TPMA_NV attributes)
     return owned->nvPublic;
 }
 
-void RawTpm::undefine_index(TPMI_RH_NV_INDEX handle)
-{
-    check(Esys_NV_UndefineSpace(esys_, ESYS_TR_RH_OWNER, persistent(handle), ESYS_TR_PASSWORD, ESYS_TR_NONE,
-                                ESYS_TR_NONE),
-          "undefine");
-}
-
 structures::Attestation RawTpm::certify_index(const TPMS_NV_PUBLIC& index, BytesView qualifying_data)
 {
     const auto data = structures::to_tpm2b<TPM2B_DATA>(qualifying_data);

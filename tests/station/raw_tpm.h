@@ -13,7 +13,6 @@ public:
 
     // An NV index of any kind at a handle of the attacker's choice, written (or incremented) once to an even value.
     TPMS_NV_PUBLIC define_index(TPMI_RH_NV_INDEX handle, TPMA_NV attributes);
-    void undefine_index(TPMI_RH_NV_INDEX handle);
     // TPM2_NV_Certify by the identity key.
     structures::Attestation certify_index(const TPMS_NV_PUBLIC& index, BytesView qualifying_data);
     // A primary of this template in another hierarchy, and TPM2_Certify of it by the identity key.

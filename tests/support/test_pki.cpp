@@ -29,6 +29,12 @@ Certified make_server(const Certified& root, pki::Role role, const std::string& 
 
 } // namespace
 
+pki::Key share(const pki::Key& key)
+{
+    EVP_PKEY_up_ref(key.get());
+    return pki::Key(key.get());
+}
+
 TestPki::TestPki(const std::string& manufacturer)
     : root(make_root(manufacturer))
     , identity_ca(make_ca(root, pki::Role::identity_ca, manufacturer + " Identity CA", valid))

@@ -14,6 +14,9 @@ inline constexpr pki::Validity valid{at(2020), at(2100)};
 inline constexpr pki::Validity expired{at(2020), at(2021)};
 inline constexpr pki::Validity not_yet_valid{at(2090), at(2100)};
 
+// Another owner of the same key.
+pki::Key share(const pki::Key& key);
+
 // A certificate with its private key.
 struct Certified {
     pki::Key key;
