@@ -31,7 +31,7 @@ Host parse(const std::string& archive)
     int tls = 0, port = 0;
     std::array<char*, 6> raw{};
     const bool valid =
-        OSSL_HTTP_parse_url(archive.c_str(), &tls, &raw[0], &raw[1], &raw[2], &port, &raw[3], &raw[4], &raw[5]) == 1;
+        OSSL_HTTP_parse_url(archive.c_str(), &tls, raw.data(), &raw[1], &raw[2], &port, &raw[3], &raw[4], &raw[5]) == 1;
     const Text user(raw[0]), host(raw[1]), service(raw[2]), path(raw[3]), query(raw[4]), fragment(raw[5]);
     ERR_clear_error();
     const auto empty = [](const Text& text) { return !text || *text == '\0'; };

@@ -5,8 +5,8 @@
 #include "daemon/protobuf/canonical.h"
 #include "daemon/structures/name.h"
 
+#include <algorithm>
 #include <charconv>
-#include <ranges>
 
 namespace imprint::lifecycle {
 
@@ -140,9 +140,10 @@ const Personalization* Content::complete(std::uint64_t sequence) const
 
 const Personalization* Content::newest() const
 {
-    for (const auto& [sequence, file] : std::views::reverse(personalizations))
-        if (file.receipt())
-            return &file;
+    const auto found = std::find_if(personalizations.rbegin(), personalizations.rend(),
+                                    [](const auto& entry) { return entry.second.receipt(); });
+    if (found != personalizations.rend())
+        return &found->second;
     return recovered ? &*recovered : nullptr;
 }
 
