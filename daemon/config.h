@@ -21,7 +21,7 @@ struct Config {
 // be read, is unknown or out of range.
 Config load_config(const std::filesystem::path& vendor, const std::filesystem::path& administrator);
 // Defaults and this file alone.
-Config load_config(const std::filesystem::path& file);
+Config load_config(const std::filesystem::path& path);
 
 // Puts the credentials "owner-auth" and "endorsement-auth" in, where the directory has them: their bytes are the
 // authorization values. Throws Error(not_configured) if one is longer than a TPM takes (64 bytes).

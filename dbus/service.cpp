@@ -81,7 +81,7 @@ constexpr auto* restore = "org.imprint.Device1.restore";
 constexpr auto* cancel = "org.imprint.Device1.cancel";
 } // namespace action
 
-std::string or_configured(std::string given, const std::string& configured, const char* setting)
+std::string or_configured(const std::string& given, const std::string& configured, const char* setting)
 {
     if (given.empty() && configured.empty())
         throw Error(Reason::not_configured, std::string("no address is given, and ") + setting + " is not set");
@@ -271,6 +271,7 @@ void Service::show()
     if (names.empty())
         return;
     std::vector<char*> pointers;
+    pointers.reserve(names.size() + 1);
     for (const auto& name : names)
         pointers.push_back(const_cast<char*>(name.c_str()));
     pointers.push_back(nullptr);

@@ -8,9 +8,9 @@
 
 #include <iostream>
 
-namespace {
+namespace imprint::archive {
 
-using namespace imprint;
+namespace {
 
 struct Common {
     std::filesystem::path database = "/var/lib/imprint-archive/archive.db";
@@ -19,7 +19,7 @@ struct Common {
     bool json = false;
 };
 
-CLI::App* add_serve(CLI::App& app, archive::ServeOptions& options)
+CLI::App* add_serve(CLI::App& app, ServeOptions& options)
 {
     auto* serve = app.add_subcommand("serve", "Serve records and take them from stations");
     serve->add_option("--crl", options.crls, "Revocation lists (PEM)");
@@ -46,7 +46,7 @@ int run(int argc, char** argv)
     Common common;
     app.add_option("--database", common.database, "The SQLite database")->capture_default_str();
     app.add_option("--trust", common.trust, "Trust bundle of the manufacturer (PEM)")->capture_default_str();
-    archive::ServeOptions options;
+    ServeOptions options;
     auto* serve = add_serve(app, options);
     auto* verify = app.add_subcommand("verify", "Check every stored record");
     verify->add_flag("--json", common.json, "Machine-readable");
@@ -65,14 +65,16 @@ int run(int argc, char** argv)
 
 } // namespace
 
+} // namespace imprint::archive
+
 int main(int argc, char** argv)
 try {
-    return run(argc, argv);
-} catch (const Error& error) {
-    server::log(server::Priority::error, error.what(),
-                {{"REASON", std::string(name(error.reason()))}, {"HINT", std::string(hint(error.reason()))}});
+    return imprint::archive::run(argc, argv);
+} catch (const imprint::Error& error) {
+    imprint::server::log(imprint::server::Priority::error, error.what(),
+                         {{"REASON", std::string(name(error.reason()))}, {"HINT", std::string(hint(error.reason()))}});
     return 1;
 } catch (const std::exception& error) {
-    server::log(server::Priority::error, error.what());
+    imprint::server::log(imprint::server::Priority::error, error.what());
     return 1;
 }

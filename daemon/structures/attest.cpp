@@ -111,8 +111,8 @@ Result<Bytes> to_der_signature(BytesView signature)
     const Signature pair(ECDSA_SIG_new());
     if (!r_number || !s_number || !pair || ECDSA_SIG_set0(pair.get(), r_number.get(), s_number.get()) != 1)
         throw openssl_error(Reason::internal, "cannot set up a signature");
-    r_number.release(); // pair owns them now
-    s_number.release();
+    static_cast<void>(r_number.release()); // pair owns them now
+    static_cast<void>(s_number.release());
     Bytes out(static_cast<std::size_t>(i2d_ECDSA_SIG(pair.get(), nullptr)));
     unsigned char* end = out.data();
     i2d_ECDSA_SIG(pair.get(), &end);

@@ -40,7 +40,7 @@ public:
 
     // recover.cpp
     void recover(const std::string& archive, const Progress& progress, const tls::Cancel& cancel);
-    void restore(BytesView record, const Progress& progress, const tls::Cancel& cancel);
+    void restore(BytesView bytes, const Progress& progress, const tls::Cancel& cancel);
 
 private:
     using State = lifecycle::State;

@@ -9,10 +9,9 @@
 #include <functional>
 #include <iostream>
 
-namespace {
+namespace imprint::station {
 
-using namespace imprint;
-using namespace imprint::station;
+namespace {
 
 struct Options {
     std::filesystem::path state = "/var/lib/imprint-station";
@@ -218,13 +217,15 @@ int run(int argc, char** argv)
 
 } // namespace
 
+} // namespace imprint::station
+
 int main(int argc, char** argv)
 try {
-    return run(argc, argv);
-} catch (const Error& error) {
+    return imprint::station::run(argc, argv);
+} catch (const imprint::Error& error) {
     std::cerr << "imprint-station: " << error.what() << " (" << name(error.reason()) << ")\n";
-    return exit_failed;
+    return imprint::station::exit_failed;
 } catch (const std::exception& error) {
     std::cerr << "imprint-station: " << error.what() << '\n';
-    return exit_failed;
+    return imprint::station::exit_failed;
 }

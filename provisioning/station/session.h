@@ -28,7 +28,7 @@ public:
 
     // Never throws for what the peer sent. Whatever goes wrong, here or in the store, ends the conversation with a
     // refusal: nothing that was refused can be taken up again.
-    Answer receive(BytesView message, pki::Time now);
+    Answer receive(BytesView bytes, pki::Time now);
 
     // A message that was not even read: its length is refused.
     Answer reject(const Refusal& why, pki::Time now);
