@@ -91,11 +91,11 @@ int select_alpn(SSL* ssl, const unsigned char** out, unsigned char* out_size, co
 
 Bytes alpn_list(const std::string& alpn)
 {
-    Bytes list;
-    if (!alpn.empty()) {
-        list.push_back(static_cast<std::uint8_t>(alpn.size()));
-        list.insert(list.end(), alpn.begin(), alpn.end());
-    }
+    if (alpn.empty())
+        return {};
+    Bytes list(1 + alpn.size());
+    list.front() = static_cast<std::uint8_t>(alpn.size());
+    std::ranges::copy(alpn, list.begin() + 1);
     return list;
 }
 

@@ -36,10 +36,8 @@ TEST(BackupPackages, RoundTrip)
 // RFC 5869 with the salt left out, as another implementation computes it.
 TEST(BackupPackages, TheKeyIsWhatStockToolsDerive)
 {
-    Bytes info = to_bytes("imprint/1 backup");
-    info.push_back(0);
-    info.insert(info.end(), chip.begin(), chip.end());
-    info.insert(info.end(), {0, 0, 0, 0, 0, 0, 0, 1, 5});
+    using namespace std::string_literals;
+    const Bytes info = to_bytes("imprint/1 backup\0"s + chip + "\0\0\0\0\0\0\0\1\5"s);
     const auto derived = test::run({"openssl", "kdf", "-keylen", "32", "-binary", "-kdfopt", "digest:SHA256", "-kdfopt",
                                     "hexkey:" + hex(secret().view()), "-kdfopt", "hexsalt:" + std::string(64, '0'),
                                     "-kdfopt", "hexinfo:" + hex(info), "HKDF"});
