@@ -53,6 +53,9 @@ AuditEntry audit_entry(const OutboxEntry& entry, const Handover& handover)
             .detail = "sequence " + std::to_string(entry.sequence) + (good ? "" : ": " + handover.detail)};
 }
 
+// Further ahead than any delay: the clock was set back since then, and the entry would wait for it to come round.
+bool is_later(pki::Time time) { return time > now() && time <= now() + longest_delay; }
+
 // One transaction for what the archive said.
 void enter(Store& store, const OutboxEntry& entry, const Handover& handover)
 {
@@ -152,7 +155,7 @@ asio::awaitable<pki::Time> Outbox::step()
         const auto entry = co_await next();
         if (!entry)
             co_return pki::Time::max();
-        if (entry->next_attempt > now())
+        if (is_later(entry->next_attempt))
             co_return entry->next_attempt;
         co_await deliver(*entry);
         co_return now() + pause_;

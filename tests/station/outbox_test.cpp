@@ -98,6 +98,18 @@ TEST_F(Outbox, SurvivesRestartsAndAnUnreachableArchive)
     EXPECT_EQ(wait(first), 0);
 }
 
+TEST_F(Outbox, Attack37_AClockThatWasSetBackHoldsNothingUp)
+{
+    Archive archive(pki, pki.archive);
+    first.start({});
+    personalize(first);
+    first.kill();
+    SQLite::Database((first.state() / "station.db").string(), SQLite::OPEN_READWRITE)
+        .exec("UPDATE outbox SET next_attempt = 4102444800"); // in the year 2100
+    first.start({"--archive", archive.url()});
+    EXPECT_EQ(wait(first), 0);
+}
+
 TEST_F(Outbox, AConflictIsLeftToTheOperator)
 {
     Archive archive(pki, pki.archive);
