@@ -13,6 +13,12 @@ Answer answer(const protocol::Message& message) { return {.message = protocol::s
 
 pki::Certificates issuers(const pki::Certificates& chain) { return {chain.begin() + 1, chain.end()}; }
 
+// The operator's note is not for whoever names a chip.
+Refusal for_peer(const Refusal& why)
+{
+    return why.reason == Reason::chip_quarantined ? Refusal{why.reason, "ask the operator of this station"} : why;
+}
+
 Refusal out_of_order() { return {Reason::unexpected_message, "not the message that this step waits for"}; }
 
 } // namespace
@@ -36,7 +42,7 @@ Answer StationSession::receive(BytesView bytes, pki::Time now)
         if (message->has_refused())
             return on_refused(message->refused(), now);
         auto result = dispatch(step, *message, bytes, now);
-        return result ? *std::move(result) : refuse(result.refusal(), result.refusal(), now);
+        return result ? *std::move(result) : refuse(for_peer(result.refusal()), result.refusal(), now);
     } catch (const Error& e) {
         return fail(e.refusal(), now);
     } catch (const SQLite::Exception& e) {

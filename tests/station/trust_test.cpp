@@ -107,7 +107,10 @@ TEST_F(KnownChip, IsReadmittedOnce)
 TEST_F(KnownChip, IsRefusedInQuarantine)
 {
     EXPECT_EQ(quarantine_chip(store, device.chip(), "seen twice"), exit_ok);
-    EXPECT_EQ(refusal(personalize(device)), Reason::chip_quarantined);
+    const auto refused = personalize(device);
+    EXPECT_EQ(refusal(refused), Reason::chip_quarantined);
+    EXPECT_EQ(to_string(refused.message).find("seen twice"), std::string::npos) << "the note is the operator's";
+    EXPECT_EQ(rows("audit", "event = 'refused' AND detail = 'seen twice'"), 1);
     EXPECT_EQ(release_chip(store, device.chip()), exit_ok);
 
     DeviceSide side(device, binding);
