@@ -152,10 +152,12 @@ struct HttpServer::Impl : std::enable_shared_from_this<Impl> {
 asio::awaitable<Answer> HttpServer::Impl::answer(const Request& request, const Peer& peer)
 {
     const bool put = request.method == Method::put;
-    auto work = [this, put, &request]() -> asio::awaitable<Answer> {
-        co_return put ? answer_put(write_store, *trust, signer, request, now()) : answer_read(read_store, request);
+    const auto make = [this, put, &request] {
+        return put ? answer_put(write_store, *trust, signer, request, now()) : answer_read(read_store, request);
     };
-    Answer made = co_await asio::co_spawn((put ? writer : reader).get_executor(), work, asio::use_awaitable);
+    auto work = [&make]() -> asio::awaitable<Answer> { co_return make(); };
+    asio::thread_pool& pool = put ? writer : reader;
+    Answer made = co_await asio::co_spawn(pool.get_executor(), work, asio::use_awaitable);
     if (put)
         log_put(peer, request, made);
     co_return made;
@@ -233,7 +235,8 @@ asio::awaitable<bool> HttpServer::Impl::exchange(S& stream, beast::flat_buffer& 
     Parser parser;
     error_code error = co_await read_head(stream, buffer, parser);
     if (error) {
-        co_await refuse(stream, answer_error(error));
+        const std::optional<Answer> told = answer_error(error);
+        co_await refuse(stream, told);
         co_return false;
     }
     Request request = head_of(parser.get().base(), peer);
@@ -246,13 +249,16 @@ asio::awaitable<bool> HttpServer::Impl::exchange(S& stream, beast::flat_buffer& 
     }
     error = co_await read_body(stream, buffer, parser);
     if (error) {
-        co_await refuse(stream, answer_error(error));
+        const std::optional<Answer> told = answer_error(error);
+        co_await refuse(stream, told);
         co_return false;
     }
     request.body = std::move(parser.get().body());
     const bool keep_alive = parser.keep_alive() && !stopping;
-    if (!early)
-        early = co_await answer(request, peer);
+    if (!early) {
+        Answer made = co_await answer(request, peer);
+        early = std::move(made);
+    }
     const bool written = co_await write(stream, *early, request.method == Method::head, keep_alive);
     co_return written&& keep_alive;
 }

@@ -108,7 +108,8 @@ asio::awaitable<void> Listener::Impl::serve(Protocol::socket socket)
 {
     const std::string peer = peer_of(socket);
     try {
-        co_await handler(Stream(std::move(socket)), peer);
+        asio::awaitable<void> handling = handler(Stream(std::move(socket)), peer);
+        co_await std::move(handling);
     } catch (const std::exception& e) {
         log(Priority::warning, "connection failed", {{"PEER", peer}, {"DETAIL", e.what()}});
     }

@@ -133,7 +133,8 @@ ArchiveClient::~ArchiveClient() = default;
 
 asio::awaitable<Handover> ArchiveClient::put(const RecordEntry& record, std::chrono::seconds limit)
 {
-    TlsStream stream(co_await asio::this_coro::executor, impl_->context);
+    const auto executor = co_await asio::this_coro::executor;
+    TlsStream stream(executor, impl_->context);
     beast::get_lowest_layer(stream).expires_after(limit);
     Handover handover;
     try {

@@ -163,7 +163,8 @@ asio::awaitable<void> Server::Impl::serve(server::Stream raw, std::string peer)
         co_return;
     }
     auto work = [&] { return session.abandon(*broken, now()); };
-    if (const auto entry = co_await in_worker(worker, work))
+    const std::optional<AuditEntry> entry = co_await in_worker(worker, work);
+    if (entry)
         journal(*entry);
 }
 
