@@ -21,9 +21,17 @@ ESYS_TR SecurityModule::endorsement_object(const EndorsementKey& ek, Transient& 
         throw Error(Reason::capability_missing, "the endorsement key was made from a template that is not known");
     TPMT_PUBLIC area{};
     created = create_primary(shape->area, area);
-    if (structures::name_of(area) != name)
-        throw Error(Reason::tpm_intercepted, "the TPM does not have the endorsement key of its certificate");
-    return created.tr();
+    return structures::name_of(area) == name ? created.tr() : ESYS_TR_NONE;
+}
+
+bool SecurityModule::has(const EndorsementKey& ek)
+try {
+    Transient created;
+    return endorsement_object(ek, created) != ESYS_TR_NONE;
+} catch (const Error& error) {
+    if (error.reason() != Reason::tpm_failed)
+        throw;
+    return false; // a TPM that cannot even make a key of this kind
 }
 
 void SecurityModule::satisfy_ek_policy(const Transient& session, const EndorsementKey& ek)
@@ -51,6 +59,8 @@ Secret SecurityModule::activate_credential(const EndorsementKey& ek, const struc
     const auto object = identity();
     Transient created;
     const auto key = endorsement_object(ek, created);
+    if (key == ESYS_TR_NONE)
+        throw Error(Reason::tpm_intercepted, "the TPM does not have the endorsement key of its certificate");
     auto session = start_session(connection_, key, TPM2_SE_POLICY, ek.area.nameAlg);
     satisfy_ek_policy(session, ek);
     set_attributes(connection_, session, true, true);

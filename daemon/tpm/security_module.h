@@ -68,6 +68,9 @@ public:
     // made from a known template; where there is neither, L-2 or else L-1 is made from its template for a moment.
     // Empty: no EK can be had. Later calls repeat the first one's answer.
     const std::vector<EndorsementKey>& endorsement_keys();
+    // Whether this TPM has the key, at a persistent handle or by its template: also one that endorsement_keys() does
+    // not list any more because TPM2_Clear has evicted it. Slow: makes the key.
+    bool has(const EndorsementKey& ek);
 
     // --- one-time preparation; each step is done only if it is missing, so that it can be repeated after a crash
     // Makes and persists the chip storage key and the identity key, defines the epoch counter and increments it until
@@ -185,7 +188,7 @@ private:
     void add_template_key();
     std::vector<Bytes> read_chain(const std::vector<TPM2_HANDLE>& present);
     const std::vector<Persistent>& persistent_eks(); // whatever stands in their range of handles
-    ESYS_TR endorsement_object(const EndorsementKey& ek, Transient& created);
+    ESYS_TR endorsement_object(const EndorsementKey& ek, Transient& created); // ESYS_TR_NONE: another TPM's
     void satisfy_ek_policy(const Transient& session, const EndorsementKey& ek);
 
     friend class Work;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "provisioning/device/knowledge.h"
 
+#include "provisioning/device/chip.h"
+
 namespace imprint::device {
 
 namespace {
@@ -26,6 +28,11 @@ std::string identifier(const Knowledge& known)
     return known.endorsement_keys.empty() ? std::string() : known.endorsement_keys.front().chip_identifier;
 }
 
+bool lists(const std::vector<tpm::EndorsementKey>& keys, const std::string& chip_identifier)
+{
+    return std::ranges::count(keys, chip_identifier, &tpm::EndorsementKey::chip_identifier) > 0;
+}
+
 void look_at_tpm(Knowledge& known, tpm::SecurityModule& module)
 {
     // Also to nothing: whoever removes another chip's files is not to wait for a restart.
@@ -33,8 +40,12 @@ void look_at_tpm(Knowledge& known, tpm::SecurityModule& module)
     known.tpm = module.look();
     if (known.capabilities.vendor.empty())
         known.capabilities = module.capabilities();
-    if (!vouched_for(known))
-        known.endorsement_keys = module.endorsement_keys();
+    if (vouched_for(known))
+        return;
+    known.endorsement_keys = module.endorsement_keys();
+    if (known.files.chip && !lists(known.endorsement_keys, known.files.chip->chip_identifier()))
+        if (auto key = chosen_key(*known.files.chip); module.has(key))
+            known.endorsement_keys.insert(known.endorsement_keys.begin(), std::move(key));
 }
 
 void judge_anew(Knowledge& known)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // B17: the keys come back from the archive, and only to the device that they belong to.
 #include "daemon/lifecycle/store.h"
+#include "daemon/structures/templates.h"
 #include "provisioning/device/chip.h"
 #include "tests/device/fixture.h"
 #include "tests/device/test_archive.h"
@@ -204,6 +205,42 @@ TEST(RecoveryByAnotherKey, TheChipKeepsItsNameWithoutItsFile)
     box.personalize(station, true);
     EXPECT_EQ(box.chip(), keys[1].chip_identifier);
     EXPECT_EQ(box.state(), State::operating);
+}
+
+// A TPM without certificates is known by its persistent endorsement key, which TPM2_Clear evicts.
+TEST_F(Recovery, B17_AfterTpmClearByAKeyThatOnlyTheFilesRemember)
+{
+    {
+        const tpm::Connection connection(box.wire.tcti());
+        const auto shape = std::ranges::find(structures::ek_templates(), "L-1", &structures::EkTemplate::name);
+        const TPM2B_SENSITIVE_CREATE sensitive{};
+        const TPM2B_PUBLIC in{0, shape->area};
+        const TPML_PCR_SELECTION pcrs{};
+        ESYS_TR primary = ESYS_TR_NONE;
+        ESYS_TR persistent = ESYS_TR_NONE;
+        connection.check(Esys_CreatePrimary(connection.esys(), ESYS_TR_RH_ENDORSEMENT, ESYS_TR_PASSWORD, ESYS_TR_NONE,
+                                            ESYS_TR_NONE, &sensitive, &in, nullptr, &pcrs, &primary, nullptr, nullptr,
+                                            nullptr, nullptr),
+                         "create");
+        connection.check(Esys_EvictControl(connection.esys(), ESYS_TR_RH_OWNER, primary, ESYS_TR_PASSWORD, ESYS_TR_NONE,
+                                           ESYS_TR_NONE, 0x81010001, &persistent),
+                         "persist");
+        connection.check(Esys_FlushContext(connection.esys(), primary), "flush");
+    }
+    const auto made = box.chip();
+    box.boot();
+    const auto chip = box.chip();
+    ASSERT_NE(chip, made);
+    station.allow(chip);
+    bring_up_and_publish();
+    clear_tpm();
+    EXPECT_EQ(box.chip(), chip);
+    EXPECT_EQ(box.state(), State::tpm_cleared);
+    box.recover(archive.address());
+    EXPECT_EQ(box.state(), State::recovered);
+    box.personalize(station, true);
+    EXPECT_EQ(box.state(), State::operating);
+    EXPECT_EQ(box.chip(), chip);
 }
 
 TEST_F(Recovery, Attack45_AnOlderRecordServedAsTheNewest)
