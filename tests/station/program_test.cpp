@@ -70,7 +70,7 @@ TEST_F(Program, OperatorsWorkWhileItRuns)
         FAIL() << "a chip in quarantine was personalized";
     } catch (const Error& error) {
         EXPECT_EQ(error.reason(), Reason::chip_quarantined);
-        EXPECT_STREQ(error.what(), "look");
+        EXPECT_STREQ(error.what(), "ask the operator of this station") << "the note is for operators";
     }
     EXPECT_EQ(station.command({"chip", "release", device.chip()}).status, 0);
     EXPECT_FALSE(personalize().empty());
