@@ -91,10 +91,13 @@ void show_status(const dbus::Shown& device)
     sd_notifyf(0, "STATUS=%s: %s", device.state.c_str(), step.c_str());
 }
 
-std::string because(const Refusal& failure)
+std::string advised(const Refusal& failure)
 {
-    return std::string(sentence(failure.reason)) + " " + failure.detail + ". " + std::string(hint(failure.reason));
+    const char* end = failure.detail.ends_with('.') ? " " : ". ";
+    return failure.detail + end + std::string(hint(failure.reason));
 }
+
+std::string because(const Refusal& failure) { return std::string(sentence(failure.reason)) + " " + advised(failure); }
 
 void log(const dbus::Service::Happened& happened)
 {
@@ -207,8 +210,7 @@ int main(int argc, char** argv)
     const auto failure = dbus::failure_of([&] { status = run(file); });
     if (!failure)
         return status;
-    journal::write(LOG_ERR, journal::failed,
-                   dbus::printable(failure->detail + ". " + std::string(hint(failure->reason))),
+    journal::write(LOG_ERR, journal::failed, dbus::printable(advised(*failure)),
                    {{"IMPRINT_REASON", std::string(name(failure->reason))}});
     return failure->reason == Reason::not_configured ? exit_configuration : EXIT_FAILURE;
 }
