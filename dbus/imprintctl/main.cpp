@@ -9,6 +9,7 @@
 
 #include <csignal>
 #include <fcntl.h>
+#include <filesystem>
 #include <iostream>
 #include <unistd.h>
 
@@ -50,6 +51,9 @@ public:
         const bool to_stdout = options_.file == "-";
         if (to_stdout && isatty(STDOUT_FILENO) != 0)
             throw Error(Reason::invalid_argument, "the record is binary: give a FILE, or send stdout elsewhere");
+        // It would be replaced, /dev/null for example.
+        if (!to_stdout && std::filesystem::exists(options_.file) && !std::filesystem::is_regular_file(options_.file))
+            throw Error(Reason::invalid_argument, options_.file + " is not a regular file (- is stdout)");
         const auto answer = client_.call("ExportBackup");
         const void* data = nullptr;
         std::size_t size = 0;
@@ -118,7 +122,6 @@ using Command = void (Commands::*)();
 // Declares the commands; the chosen one ends up in `chosen`.
 void declare(CLI::App& app, Options& options, Command& chosen)
 {
-    app.require_subcommand(1);
     app.fallthrough();
     app.set_version_flag("--version", "imprintctl " IMPRINT_VERSION);
     app.add_flag("--json", options.style.json, "Write one JSON document to stdout");
@@ -186,6 +189,8 @@ int main(int argc, char** argv)
     declare(app, options, command);
     try {
         app.parse(argc, argv);
+        if (command == nullptr)
+            throw CLI::RequiredError("A command");
     } catch (const CLI::ParseError& error) {
         return app.exit(error) == 0 ? 0 : static_cast<int>(Exit::usage);
     }

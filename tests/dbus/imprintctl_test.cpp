@@ -17,7 +17,10 @@ TEST_F(Imprintctl, ExitCodesTellScriptsWhatHappened)
 {
     EXPECT_EQ(status_of({"status"}), 0);
     EXPECT_EQ(status_of({}), 2);
-    EXPECT_EQ(status_of({"personalise"}), 2);
+    const auto typo = device.imprintctl({"personalise"});
+    EXPECT_EQ(typo.status, 2);
+    EXPECT_NE(typo.err.find("personalise"), std::string::npos) << typo.err;
+    EXPECT_EQ(status_of({"export-backup", files.path().string()}), 2) << "a directory is no file to replace";
     EXPECT_EQ(status_of({"restore"}), 2);
     EXPECT_EQ(status_of({"recover"}), 2) << "no archive is configured";
     EXPECT_EQ(device.imprintctl({"restore", "-"}, "no record").status, 3);
