@@ -136,6 +136,8 @@ void collect(std::vector<Issued>& out, const fs::path& directory, const std::str
 std::vector<Issued> initialize(const fs::path& directory, const std::string& name, const Keys& keys, Days lifetime,
                                pki::Time now)
 {
+    if (name.empty())
+        throw Error(Reason::invalid_argument, "a manufacturer has a name");
     const auto validity = validity_of(now, lifetime);
     Output output(directory);
     const auto checking = existing_or_new(keys.checking, output.key("checking-ca"), "P-384", keys.passphrase);

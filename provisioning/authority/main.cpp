@@ -63,7 +63,6 @@ void declare_server(CLI::App& command, Options& options)
 
 void declare(CLI::App& app, Options& options, Command& chosen)
 {
-    app.require_subcommand(1);
     app.fallthrough();
     app.set_version_flag("--version", "imprint-authority " IMPRINT_VERSION);
     app.add_flag("--json", options.json, "Write one JSON document to stdout");
@@ -125,6 +124,8 @@ int main(int argc, char** argv)
     declare(app, options, command);
     try {
         app.parse(argc, argv);
+        if (command == nullptr)
+            throw CLI::RequiredError("A command");
     } catch (const CLI::ParseError& error) {
         return app.exit(error) == 0 ? done : usage;
     }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "provisioning/authority/new_directory.h"
 
+#include "daemon/base/error.h"
 #include "daemon/base/file.h"
 
-#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <fcntl.h>
@@ -21,8 +21,7 @@ void check_free(const fs::path& place)
     const auto status = fs::symlink_status(place, error);
     if (!fs::exists(status) || (fs::is_directory(status) && fs::is_empty(place, error)))
         return;
-    errno = EEXIST;
-    throw_errno("cannot make " + place.string());
+    throw Error(Reason::invalid_argument, place.string() + " exists already, and nothing is overwritten");
 }
 
 } // namespace

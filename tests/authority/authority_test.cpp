@@ -143,8 +143,8 @@ TEST_F(Authority, NeverOverwrites)
     const auto root = read_file(ca / "checking-ca.pem", 1 << 20);
     const auto signing = read_file(ca / "stations/line-1/signing.pem", 1 << 20);
     for (int attempt = 0; attempt < 2; ++attempt) {
-        EXPECT_EQ(authority({"init", "--name", "Other"}).status, 1);
-        EXPECT_EQ(authority({"station", "line-1", "--host", "s"}).status, 1);
+        EXPECT_EQ(authority({"init", "--name", "Other"}).status, 2);
+        EXPECT_EQ(authority({"station", "line-1", "--host", "s"}).status, 2);
     }
     EXPECT_EQ(read_file(ca / "checking-ca.pem", 1 << 20), root);
     EXPECT_EQ(read_file(ca / "stations/line-1/signing.pem", 1 << 20), signing);
@@ -155,6 +155,7 @@ TEST_F(Authority, NeverOverwrites)
 TEST_F(Authority, LeavesNothingBehindWhenItFails)
 {
     EXPECT_EQ(authority({"init", "--name", std::string(80, 'x')}).status, 2);
+    EXPECT_EQ(authority({"init", "--name", ""}).status, 2);
     EXPECT_TRUE(names(directory.path()).empty());
     init();
     EXPECT_EQ(authority({"station", "line-1", "--host", "not a host"}).status, 2);
@@ -261,8 +262,8 @@ TEST_F(Authority, ShowsWhatItMadeAsJson)
     EXPECT_LT(all[2]["not_after"].get<std::string>(), all[4]["not_after"].get<std::string>());
 
     const auto failed = authority({"--json", "init", "--name", "x"});
-    EXPECT_EQ(failed.status, 1);
-    EXPECT_EQ(Json::parse(failed.out)["error"]["reason"], "storage-failed");
+    EXPECT_EQ(failed.status, 2);
+    EXPECT_EQ(Json::parse(failed.out)["error"]["reason"], "invalid-argument");
     EXPECT_EQ(test::run({IMPRINT_AUTHORITY, "--directory", (directory / "none").string(), "show"}).status, 2);
     EXPECT_EQ(test::run({IMPRINT_AUTHORITY}).status, 2);
     EXPECT_EQ(test::run({IMPRINT_AUTHORITY, "--help"}).status, 0);
