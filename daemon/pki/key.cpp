@@ -39,6 +39,8 @@ int answer_passphrase(char* buffer, int size, int, void* passphrase)
 
 Error no_key(const std::string& uri, bool with_passphrase)
 {
+    if (uri.find(':') == std::string::npos && !std::filesystem::exists(uri))
+        return {Reason::not_configured, uri + " does not exist"};
     const char* hint =
         with_passphrase ? "is it there, and is the passphrase right" : "is it there, and does it need a passphrase";
     return openssl_error(Reason::not_configured, "no private key could be read from " + uri + " (" + hint + "?)");
