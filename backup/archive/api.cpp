@@ -90,12 +90,6 @@ Answer health()
             {}};
 }
 
-Answer with_status(Answer answer, unsigned status)
-{
-    answer.status = status;
-    return answer;
-}
-
 } // namespace
 
 std::optional<RecordPath> parse_path(std::string_view target)
@@ -115,9 +109,10 @@ std::optional<RecordPath> parse_path(std::string_view target)
     return path;
 }
 
-Answer problem(const Refusal& refusal)
+Answer problem(const Refusal& refusal) { return problem(refusal, status_of(refusal.reason)); }
+
+Answer problem(const Refusal& refusal, unsigned status)
 {
-    const unsigned status = status_of(refusal.reason);
     const nlohmann::ordered_json body{
         {"type", "about:blank"},    {"title", sentence(refusal.reason)}, {"status", status},
         {"detail", refusal.detail}, {"reason", name(refusal.reason)},    {"hint", hint(refusal.reason)}};
@@ -141,7 +136,7 @@ std::optional<Answer> answer_head(const Request& head)
         return answer;
     }
     if (head.content_type != record_type)
-        return with_status(problem({Reason::invalid_argument, "only " + std::string(record_type) + " is taken"}), 415);
+        return problem({Reason::invalid_argument, "only " + std::string(record_type) + " is taken"}, 415);
     return std::nullopt;
 }
 

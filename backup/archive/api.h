@@ -42,6 +42,7 @@ std::optional<RecordPath> parse_path(std::string_view target);
 
 // application/problem+json (RFC 9457) with the reason's name as a member.
 Answer problem(const Refusal& refusal);
+Answer problem(const Refusal& refusal, unsigned status);
 
 // What can be answered from the head of a request alone, before its body is read: what is refused anyway.
 std::optional<Answer> answer_head(const Request& head);

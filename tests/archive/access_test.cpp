@@ -143,6 +143,7 @@ TEST_F(Access, OnlyTheRecordsMediaTypeIsTaken)
     const auto answer = archive.put(path_of(device.chip, 3), device.record(3), &archive.pki.station_tls, {},
                                     "application/octet-stream");
     EXPECT_EQ(answer.status, 415U);
+    EXPECT_NE(to_string(answer.body).find("\"status\":415"), std::string::npos) << to_string(answer.body);
     EXPECT_EQ(archive.put(path_of(device.chip), device.record(3), &archive.pki.station_tls).status, 405U);
 }
 
