@@ -140,9 +140,11 @@ asio::awaitable<Handover> ArchiveClient::put(const RecordEntry& record, std::chr
     try {
         co_await impl_->connect(stream);
         handover = co_await impl_->exchange(stream, record);
-    } catch (const std::exception& e) {
+    } catch (const boost::system::system_error& e) { // its what() has a place in Boost's source, too
         const auto refusal = server::peer_refusal(stream.native_handle());
-        handover.detail = refusal ? "its certificate: " + refusal->detail : std::string(e.what());
+        handover.detail = refusal ? "its certificate: " + refusal->detail : e.code().message();
+    } catch (const std::exception& e) {
+        handover.detail = e.what();
     }
     co_return handover;
 }

@@ -38,7 +38,8 @@ void print_json(const std::vector<OutboxEntry>& entries)
                        {"sequence", entry.sequence},
                        {"state", name(entry.state)},
                        {"attempts", entry.attempts},
-                       {"next-attempt", utc(entry.next_attempt)},
+                       // Nothing: as soon as the archive can be reached.
+                       {"next-attempt", entry.next_attempt == pki::Time{} ? "" : utc(entry.next_attempt)},
                        {"last-error", server::printable(entry.last_error)}});
     std::cout << all.dump(2) << '\n';
 }

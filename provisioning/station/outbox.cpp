@@ -25,8 +25,9 @@ pki::Time now() { return std::chrono::floor<std::chrono::seconds>(std::chrono::s
 
 void report(const OutboxEntry& entry, const Handover& handover)
 {
-    const server::Fields fields{
-        {"CHIP", entry.chip}, {"SEQUENCE", std::to_string(entry.sequence)}, {"DETAIL", handover.detail}};
+    server::Fields fields{{"CHIP", entry.chip}, {"SEQUENCE", std::to_string(entry.sequence)}};
+    if (!handover.detail.empty())
+        fields.emplace_back("DETAIL", handover.detail);
     switch (handover.outcome) {
     case Handover::Outcome::accepted:
         log(server::Priority::info, "record delivered to the archive", fields);

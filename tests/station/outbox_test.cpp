@@ -108,6 +108,18 @@ TEST_F(Outbox, Attack37_AClockThatWasSetBackHoldsNothingUp)
         .exec("UPDATE outbox SET next_attempt = 4102444800"); // in the year 2100
     first.start({"--archive", archive.url()});
     EXPECT_EQ(wait(first), 0);
+TEST_F(Outbox, TellsWhyTheArchiveCannotBeReached)
+{
+    Archive archive(pki, pki.archive);
+    archive.stop();
+    first.start({"--archive", archive.url()});
+    personalize(first);
+    const auto told = [&] { return entries(first).at(0); };
+    auto entry = told();
+    for (; entry["attempts"] == 0; entry = told())
+        first.command({"outbox", "--wait", "1"});
+    EXPECT_EQ(entry["last-error"], "Connection refused");
+    EXPECT_EQ(entry["next-attempt"], "");
 }
 
 TEST_F(Outbox, AConflictIsLeftToTheOperator)
