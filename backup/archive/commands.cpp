@@ -4,6 +4,7 @@
 #include "backup/archive/http_server.h"
 #include "daemon/base/file.h"
 #include "daemon/structures/name.h"
+#include "provisioning/server/log.h"
 
 #include <nlohmann/json.hpp>
 
@@ -32,12 +33,27 @@ pki::Trust load_trust(const std::filesystem::path& path, const std::vector<std::
     return trust;
 }
 
-Signer load_signer(const ServeOptions& options)
+// Stations would refuse it. An expired one serves on: reading is more important than writing.
+void check_role(const pki::Certificates& chain, const pki::Trust& trust, const std::filesystem::path& path)
+{
+    const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+    const auto verified = pki::verify(chain.front(), chain, trust, pki::Role::archive, now);
+    if (verified)
+        return;
+    const Refusal& refusal = verified.refusal();
+    if (refusal.reason != Reason::certificate_expired && refusal.reason != Reason::certificate_not_yet_valid)
+        throw Error(refusal.reason, path.string() + ": " + refusal.detail);
+    server::log(server::Priority::warning, "stations will not accept the archive's certificate",
+                {{"REASON", std::string(name(refusal.reason))}, {"DETAIL", refusal.detail}});
+}
+
+Signer load_signer(const ServeOptions& options, const pki::Trust& trust)
 {
     Signer signer{pki::certificates_from_pem(read_existing(options.certificate)),
                   pki::load_key(options.key, pki::read_passphrase(options.passphrase))};
     if (signer.chain.empty())
         throw Error(Reason::not_configured, options.certificate.string() + " holds no certificate");
+    check_role(signer.chain, trust, options.certificate);
     return signer;
 }
 
@@ -75,11 +91,12 @@ nlohmann::ordered_json describe(const Entry& entry)
 int serve(const ServeOptions& options)
 {
     auto trust = std::make_shared<const pki::Trust>(load_trust(options.trust, options.crls));
+    Signer signer = load_signer(options, *trust);
     server::Service service;
     const HttpServer server(service,
                             {options.database, options.listen, options.listen_tls, options.max_connections,
                              std::chrono::seconds(options.deadline)},
-                            std::move(trust), load_signer(options));
+                            std::move(trust), std::move(signer));
     service.run();
     return 0;
 }

@@ -11,17 +11,17 @@ namespace {
 
 constexpr std::size_t max_pem = 1024 * 1024;
 
-Bytes read_pem(const std::filesystem::path& path)
+Bytes read_pem(const std::filesystem::path& path, const std::string& maker = {})
 {
     auto pem = read_file(path, max_pem);
     if (!pem)
-        throw Error(Reason::not_configured, path.string() + " is missing; imprint-authority makes it");
+        throw Error(Reason::not_configured, path.string() + " is missing" + (maker.empty() ? "" : "; " + maker));
     return *std::move(pem);
 }
 
-pki::Certificates read_chain(const std::filesystem::path& path)
+pki::Certificates read_chain(const std::filesystem::path& path, const std::string& maker = {})
 {
-    auto chain = pki::certificates_from_pem(read_pem(path));
+    auto chain = pki::certificates_from_pem(read_pem(path, maker));
     if (chain.empty())
         throw Error(Reason::not_configured, path.string() + " holds no certificate");
     return chain;
@@ -44,7 +44,9 @@ Pair load_pair(const CredentialSources& sources, const std::string& name, const 
                const pki::Trust& trust, pki::Role role, pki::Time now)
 {
     const std::filesystem::path pem = sources.directory / (name + ".pem");
-    auto chain = read_chain(pem);
+    auto chain = read_chain(pem,
+                            role == pki::Role::identity_ca ? "imprint-authority station --delegate-identity-ca makes it"
+                                                           : "imprint-authority station makes it");
     check_role(pem, chain, trust, role, now);
     const std::string key_uri = uri.empty() ? (sources.directory / (name + ".key")).string() : uri;
     auto key = pki::load_key(key_uri, sources.passphrase);
@@ -57,7 +59,8 @@ Pair load_pair(const CredentialSources& sources, const std::string& name, const 
 
 Credentials load_credentials(const CredentialSources& sources, pki::Time now)
 {
-    auto trust = std::make_shared<const pki::Trust>(pki::trust_from_pem(read_pem(sources.directory / "trust.pem")));
+    auto trust = std::make_shared<const pki::Trust>(
+        pki::trust_from_pem(read_pem(sources.directory / "trust.pem", "imprint-authority station makes it")));
     const auto load = [&](const std::string& name, const std::string& uri, pki::Role role) {
         return load_pair(sources, name, uri, *trust, role, now);
     };
@@ -73,7 +76,7 @@ Credentials load_credentials(const CredentialSources& sources, pki::Time now)
 pki::Certificates load_vendor_cas(const std::filesystem::path& path)
 {
     if (!std::filesystem::is_directory(path))
-        return pki::certificates_from_pem(read_pem(path));
+        return read_chain(path);
     std::vector<std::filesystem::path> files;
     for (const auto& entry : std::filesystem::directory_iterator(path))
         if (entry.path().extension() == ".pem" || entry.path().extension() == ".crt")
@@ -83,6 +86,8 @@ pki::Certificates load_vendor_cas(const std::filesystem::path& path)
     for (const auto& file : files)
         for (const auto& certificate : pki::certificates_from_pem(read_pem(file)))
             all.push_back(certificate);
+    if (all.empty())
+        throw Error(Reason::not_configured, path.string() + " holds no .pem or .crt file with a certificate");
     return all;
 }
 

@@ -142,8 +142,12 @@ TEST_F(Outbox, AConflictIsLeftToTheOperator)
 
 TEST_F(Outbox, AServerInAnotherRoleGetsNothing)
 {
-    Archive impostor(pki, pki.station_tls);
-    first.start({"--archive", impostor.url()});
+    TemporaryDirectory directory;
+    write_file(directory / "tls.pem", pki::to_pem({pki.station_tls.certificate}));
+    pki::store_key(directory / "tls.key", pki.station_tls.key.get(), std::nullopt);
+    Process impostor(Arguments{"openssl", "s_server", "-www", "-accept", "127.0.0.1:0", "-cert", directory / "tls.pem",
+                               "-key", directory / "tls.key"});
+    first.start({"--archive", "https://" + impostor.line_after("ACCEPT ").value()});
     personalize(first);
     const auto told = [&] { return first.command({"outbox", "--wait", "1", "--json"}); };
     auto finished = told();
