@@ -12,6 +12,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <charconv>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -67,8 +68,14 @@ Protocol::endpoint resolve(const asio::any_io_executor& executor, const std::str
     std::string host = address.substr(0, colon);
     if (host.size() >= 2 && host.front() == '[' && host.back() == ']')
         host = host.substr(1, host.size() - 2);
+    // The resolver would take a port above 65535 for another one.
+    const std::string digits = address.substr(colon + 1);
+    std::uint16_t port = 0;
+    const auto [end, fault] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
+    if (fault != std::errc() || end != digits.data() + digits.size())
+        throw Error(Reason::invalid_argument, "no port from 0 to 65535 in the address \"" + address + "\"");
     error_code error;
-    const auto found = asio::ip::tcp::resolver(executor).resolve(host.empty() ? "::" : host, address.substr(colon + 1),
+    const auto found = asio::ip::tcp::resolver(executor).resolve(host.empty() ? "::" : host, digits,
                                                                  asio::ip::resolver_base::passive, error);
     if (error || found.empty())
         throw Error(Reason::invalid_argument, "cannot resolve \"" + address + "\": " + error.message());
@@ -110,6 +117,8 @@ asio::awaitable<void> Listener::Impl::serve(Protocol::socket socket)
     try {
         asio::awaitable<void> handling = handler(Stream(std::move(socket)), peer);
         co_await std::move(handling);
+    } catch (const boost::system::system_error& e) { // its what() has a place in Boost's source, too
+        log(Priority::info, "connection ended", {{"PEER", peer}, {"DETAIL", e.code().message()}});
     } catch (const std::exception& e) {
         log(Priority::warning, "connection failed", {{"PEER", peer}, {"DETAIL", e.what()}});
     }

@@ -49,7 +49,9 @@ std::string lower(std::string name)
 
 void to_stderr(Priority priority, std::string_view message, const Fields& fields)
 {
-    std::string line = "<" + std::to_string(static_cast<int>(priority)) + ">" + printable(message);
+    // A person has no use for the prefix.
+    static const bool terminal = isatty(STDERR_FILENO) != 0;
+    std::string line = (terminal ? "" : "<" + std::to_string(static_cast<int>(priority)) + ">") + printable(message);
     for (const auto& [name, value] : fields)
         line += " " + lower(name) + "=" + printable(value);
     line += '\n';
@@ -82,6 +84,18 @@ try {
     else
         to_stderr(priority, message, fields);
 } catch (const std::exception&) { // out of memory: a log line is not worth the process
+}
+
+void report(std::string_view program, const Refusal& refusal) noexcept
+try {
+    const std::string reason(name(refusal.reason));
+    const std::string advice(hint(refusal.reason));
+    if (stderr_is_journal())
+        return to_journal(Priority::error, refusal.detail, {{"REASON", reason}, {"HINT", advice}});
+    const std::string text = std::string(program) + ": " + std::string(sentence(refusal.reason)) + " (" + reason +
+        ")\n  Why:        " + printable(refusal.detail) + "\n  What to do: " + advice + "\n";
+    std::fwrite(text.data(), 1, text.size(), stderr);
+} catch (const std::exception&) { // as above
 }
 
 } // namespace imprint::server

@@ -3,6 +3,8 @@
 // Called at the edge only.
 #pragma once
 
+#include "daemon/base/error.h"
+
 #include <string>
 #include <string_view>
 #include <utility>
@@ -17,6 +19,9 @@ using Fields = std::vector<std::pair<std::string, std::string>>;
 
 // Whatever the values hold, it stays one entry: control characters are escaped in lines.
 void log(Priority priority, std::string_view message, const Fields& fields = {}) noexcept;
+
+// What a program could not do, why and what to do about it: one entry in the journal, three lines elsewhere.
+void report(std::string_view program, const Refusal& refusal) noexcept;
 
 // The text with everything but printable ASCII as \xNN, and backslashes doubled.
 std::string printable(std::string_view text);

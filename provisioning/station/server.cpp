@@ -41,11 +41,11 @@ void journal(const AuditEntry& entry)
     log(entry.reason.empty() ? server::Priority::info : server::Priority::notice, entry.event, fields);
 }
 
-Refusal refusal_of(const boost::system::system_error& e)
+Refusal refusal_of(const boost::system::error_code& error)
 {
-    if (e.code() == beast::error::timeout)
+    if (error == beast::error::timeout)
         return {Reason::timed_out, "the device sent nothing in time"};
-    return {Reason::connection_lost, e.code().message()};
+    return {Reason::connection_lost, error.message()};
 }
 
 // What came: a message, or the reason why its length alone was refused.
@@ -81,6 +81,8 @@ struct Server::Impl {
     void write_list();
     asio::awaitable<void> renew_crl();
     asio::awaitable<void> serve(server::Stream stream, std::string peer);
+    asio::awaitable<std::optional<Refusal>> greet(TlsStream& stream);
+    asio::awaitable<void> refuse(const Refusal& why, const std::string& peer);
     asio::awaitable<Received> read(TlsStream& stream);
     asio::awaitable<void> write(TlsStream& stream, BytesView message);
     asio::awaitable<void> converse(TlsStream& stream, StationSession& session);
@@ -144,19 +146,49 @@ asio::awaitable<void> Server::Impl::leave(TlsStream& stream)
     co_await stream.async_shutdown(asio::redirect_error(asio::use_awaitable, ignored));
 }
 
+// The handshake. A peer that goes away without a word (a port scan, a look whether the station is there) is an
+// exception: nobody refused anything.
+asio::awaitable<std::optional<Refusal>> Server::Impl::greet(TlsStream& stream)
+{
+    beast::get_lowest_layer(stream).expires_after(settings.handshake_timeout);
+    boost::system::error_code error;
+    co_await stream.async_handshake(asio::ssl::stream_base::server, asio::redirect_error(asio::use_awaitable, error));
+    if (error == beast::error::timeout || error.category() == asio::error::get_ssl_category())
+        co_return refusal_of(error);
+    if (error)
+        throw boost::system::system_error(error);
+    if (!server::negotiated(stream.native_handle(), std::string(protocol::alpn)))
+        co_return Refusal{Reason::unsupported_version, "the peer does not speak " + std::string(protocol::alpn)};
+    co_return std::nullopt;
+}
+
+asio::awaitable<void> Server::Impl::refuse(const Refusal& why, const std::string& peer)
+{
+    AuditEntry entry;
+    entry.time = now();
+    entry.event = "refused";
+    entry.peer = peer;
+    entry.reason = name(why.reason);
+    entry.detail = "TLS: " + why.detail;
+    auto work = [&] { store.audit(entry); };
+    co_await in_worker(worker, work);
+    journal(entry);
+}
+
 asio::awaitable<void> Server::Impl::serve(server::Stream raw, std::string peer)
 {
     TlsStream stream(std::move(raw), context);
-    beast::get_lowest_layer(stream).expires_after(settings.handshake_timeout);
-    co_await stream.async_handshake(asio::ssl::stream_base::server, asio::use_awaitable);
-    if (!server::negotiated(stream.native_handle(), std::string(protocol::alpn)))
-        throw Error(Reason::unsupported_version, "the peer does not speak " + std::string(protocol::alpn));
+    const std::optional<Refusal> refused = co_await greet(stream);
+    if (refused) {
+        co_await refuse(*refused, peer);
+        co_return;
+    }
     StationSession session(station, store, server::channel_binding(stream.native_handle()), std::move(peer));
     std::optional<Refusal> broken;
     try {
         co_await converse(stream, session);
     } catch (const boost::system::system_error& e) {
-        broken = refusal_of(e);
+        broken = refusal_of(e.code());
     }
     if (!broken) {
         co_await leave(stream);

@@ -108,6 +108,8 @@ TEST_F(Outbox, Attack37_AClockThatWasSetBackHoldsNothingUp)
         .exec("UPDATE outbox SET next_attempt = 4102444800"); // in the year 2100
     first.start({"--archive", archive.url()});
     EXPECT_EQ(wait(first), 0);
+}
+
 TEST_F(Outbox, TellsWhyTheArchiveCannotBeReached)
 {
     Archive archive(pki, pki.archive);
