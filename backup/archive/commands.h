@@ -9,7 +9,8 @@
 
 namespace imprint::archive {
 
-inline constexpr int exit_faulty = 2; // verify: something does not prove itself
+inline constexpr int exit_usage = 2; // of the command line or the configuration
+inline constexpr int exit_faulty = 3; // verify: something does not prove itself
 
 struct ServeOptions {
     std::filesystem::path database;

@@ -42,7 +42,7 @@ int run(int argc, char** argv)
     CLI::App app("The permanent public archive of device backups", "imprint-archive");
     app.set_version_flag("--version", IMPRINT_VERSION);
     app.set_config("--config", "", "Options from a file");
-    app.require_subcommand(1);
+    app.allow_config_extras(CLI::config_extras_mode::error);
     Common common;
     app.add_option("--database", common.database, "The SQLite database")->capture_default_str();
     app.add_option("--trust", common.trust, "Trust bundle of the manufacturer (PEM)")->capture_default_str();
@@ -53,7 +53,13 @@ int run(int argc, char** argv)
     auto* show = app.add_subcommand("show", "What is stored for a chip");
     show->add_option("chip", common.chip, "Chip identifier")->required();
     show->add_flag("--json", common.json, "Machine-readable");
-    CLI11_PARSE(app, argc, argv);
+    try {
+        app.parse(argc, argv);
+        if (app.get_subcommands().empty())
+            throw CLI::RequiredError("A command");
+    } catch (const CLI::ParseError& error) {
+        return app.exit(error) == 0 ? 0 : exit_usage;
+    }
 
     options.database = common.database;
     options.trust = common.trust;
@@ -71,10 +77,9 @@ int main(int argc, char** argv)
 try {
     return imprint::archive::run(argc, argv);
 } catch (const imprint::Error& error) {
-    imprint::server::log(imprint::server::Priority::error, error.what(),
-                         {{"REASON", std::string(name(error.reason()))}, {"HINT", std::string(hint(error.reason()))}});
+    imprint::server::report("imprint-archive", error.refusal());
     return 1;
 } catch (const std::exception& error) {
-    imprint::server::log(imprint::server::Priority::error, error.what());
+    imprint::server::report("imprint-archive", {imprint::Reason::internal, error.what()});
     return 1;
 }

@@ -11,6 +11,7 @@ namespace imprint::station {
 
 // Exit codes that scripts can use.
 inline constexpr int exit_ok = 0;
+inline constexpr int exit_usage = 2; // of the command line or the configuration
 inline constexpr int exit_failed = 1; // could not do
 inline constexpr int exit_waiting = 3; // outbox: not everything is delivered
 inline constexpr int exit_conflict = 4; // outbox: the archive refused something for good

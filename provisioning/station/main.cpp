@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // imprint-station: the personalization unit.
+#include "provisioning/server/log.h"
 #include "provisioning/station/channel_key.h"
 #include "provisioning/station/commands.h"
 #include "provisioning/station/server.h"
@@ -60,7 +61,7 @@ int serve(Options& options)
 
 void add_server(CLI::App& app, Options& o, Action& action)
 {
-    auto* serve_command = app.add_subcommand("serve", "Personalize devices")->configurable();
+    auto* serve_command = app.add_subcommand("serve", "Personalize devices");
     auto add = [serve_command](const char* option, auto& value, const char* text) {
         return serve_command->add_option(option, value, text)->capture_default_str();
     };
@@ -116,7 +117,7 @@ CLI::App* Commands::add(CLI::App& parent, const char* name, const char* text, Wo
     command->final_callback([this, work = std::move(work)] {
         action_ = [&o = o_, work] {
             if (!std::filesystem::exists(database_path(o.state)))
-                throw Error(Reason::not_configured, o.state.string() + " is no station's state; imprint-station init");
+                throw Error(Reason::not_configured, o.state.string() + " is no station's state; imprint-station init makes it");
             Store store(database_path(o.state));
             return work(store);
         };
@@ -154,7 +155,7 @@ void Commands::add_endorsement_keys(CLI::App& app)
 
 void Commands::add_identities(CLI::App& app)
 {
-    auto* identity = app.add_subcommand("identity", "Device identities to give")->require_subcommand(1);
+    auto* identity = app.add_subcommand("identity", "Device identities to give");
     add_import(*identity, "Add a CSV file: chip,serial",
                [&o = o_](Store& s) { return import_identities(s, o.file, o.dry_run); });
     auto* range = add(*identity, "range", "Add serial numbers for chips that are not listed",
@@ -167,14 +168,14 @@ void Commands::add_identities(CLI::App& app)
 
 void Commands::add_chips(CLI::App& app)
 {
-    auto* chip = app.add_subcommand("chip", "Chips that were here")->require_subcommand(1);
+    auto* chip = app.add_subcommand("chip", "Chips that were here");
     add_listing(*chip, "list", "Show all", [&o = o_](Store& s) { return list_chips(s, o.json); });
     add_json(add_for_chip(*chip, "show", "Show one", [&o = o_](Store& s) { return show_chip(s, o.chip, o.json); }));
     add_for_chip(*chip, "readmit", "Let it come once without its identity certificate",
                  [&o = o_](Store& s) { return readmit_chip(s, o.chip); });
     auto* quarantine = add_for_chip(*chip, "quarantine", "Refuse it",
                                     [&o = o_](Store& s) { return quarantine_chip(s, o.chip, o.note); });
-    quarantine->add_option("--note", o_.note, "Why; the device is told");
+    quarantine->add_option("--note", o_.note, "Why; for the operators only");
     add_for_chip(*chip, "release", "End its quarantine", [&o = o_](Store& s) { return release_chip(s, o.chip); });
 }
 
@@ -197,7 +198,7 @@ int run(int argc, char** argv)
     CLI::App app("The personalization station", "imprint-station");
     app.set_version_flag("--version", IMPRINT_VERSION);
     app.set_config("--config", "", "Options from a file (TOML)");
-    app.require_subcommand(1);
+    app.allow_config_extras(CLI::config_extras_mode::error);
     app.fallthrough();
     Options options;
     Action action;
@@ -211,7 +212,13 @@ int run(int argc, char** argv)
     commands.add_identities(app);
     commands.add_chips(app);
     commands.add_logs(app);
-    CLI11_PARSE(app, argc, argv);
+    try {
+        app.parse(argc, argv);
+        if (!action)
+            throw CLI::RequiredError("A command");
+    } catch (const CLI::ParseError& error) {
+        return app.exit(error) == 0 ? exit_ok : exit_usage;
+    }
     return action();
 }
 
@@ -223,9 +230,9 @@ int main(int argc, char** argv)
 try {
     return imprint::station::run(argc, argv);
 } catch (const imprint::Error& error) {
-    std::cerr << "imprint-station: " << error.what() << " (" << name(error.reason()) << ")\n";
+    imprint::server::report("imprint-station", error.refusal());
     return imprint::station::exit_failed;
 } catch (const std::exception& error) {
-    std::cerr << "imprint-station: " << error.what() << '\n';
+    imprint::server::report("imprint-station", {imprint::Reason::internal, error.what()});
     return imprint::station::exit_failed;
 }

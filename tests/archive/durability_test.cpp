@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What was acknowledged stays, once, and unchanged.
 #include "backup/package/receipt.h"
+#include "daemon/pki/key.h"
 #include "provisioning/server/database.h"
 #include "tests/archive/running_archive.h"
 
@@ -121,7 +122,7 @@ TEST_F(Attack20, AChangedDatabaseIsNoticed)
         const auto verified = archive.command({"verify", "--json"});
         archive.remove_database();
         write_file(archive.database(), saved);
-        EXPECT_EQ(verified.status, 2) << verified.err;
+        EXPECT_EQ(verified.status, 3) << verified.err;
         return nlohmann::json::parse(verified.out).at("faulty").size();
     };
     const std::string of_one = " WHERE chip = '" + device.chip + "'";
@@ -164,6 +165,41 @@ TEST_F(Durability, OneConfigurationIsForEveryCommand)
     const auto config = (archive.directory / "archive.conf").string();
     EXPECT_EQ(archive.command({"--config", config, "verify"}).status, 0);
     EXPECT_EQ(archive.command({"--config", config, "show", device.chip}).status, 0);
+}
+
+TEST_F(Durability, WrongUsageIsToldApart)
+{
+    EXPECT_EQ(archive.command({}).status, 2);
+    const auto typo = archive.command({"verfy"});
+    EXPECT_EQ(typo.status, 2);
+    EXPECT_NE(typo.err.find("verfy"), std::string::npos) << typo.err;
+    write_file(archive.directory / "typo.conf", as_bytes("[serve]\nlistn = \":7480\"\n"));
+    const auto config = archive.command({"--config", (archive.directory / "typo.conf").string(), "verify"});
+    EXPECT_EQ(config.status, 2);
+    EXPECT_NE(config.err.find("listn"), std::string::npos) << config.err;
+}
+
+TEST_F(Durability, ErrorsSayWhatWhyAndWhatToDo)
+{
+    const auto missing = archive.command({"verify"});
+    EXPECT_EQ(missing.status, 1);
+    for (const auto* part :
+         {"imprint-archive: ", "(not-configured)", "Why: ", "archive.db does not exist", "What to do: "})
+        EXPECT_NE(missing.err.find(part), std::string::npos) << part << " is not in " << missing.err;
+}
+
+TEST_F(Durability, AnArchiveShowsItselfAsOneOnly)
+{
+    const auto put_key = [&](const test::Certified& certified, const std::string& name) {
+        write_file(archive.directory / (name + ".pem"), pki::to_pem({certified.certificate}));
+        pki::store_key(archive.directory / (name + ".key"), certified.key.get(), std::nullopt);
+    };
+    put_key(archive.pki.station_tls, "station");
+    const auto refused =
+        archive.command({"serve", "--certificate", (archive.directory / "station.pem").string(), "--key",
+                         (archive.directory / "station.key").string(), "--listen", ":0", "--listen-tls", ":0"});
+    EXPECT_EQ(refused.status, 1);
+    EXPECT_NE(refused.err.find("wrong-role"), std::string::npos) << refused.err;
 }
 
 TEST_F(Durability, CommandsMakeNoDatabase)

@@ -76,6 +76,59 @@ TEST_F(Program, OperatorsWorkWhileItRuns)
     EXPECT_FALSE(personalize().empty());
 }
 
+TEST_F(Program, FailedHandshakesAreInTheAudit)
+{
+    station.start();
+    EXPECT_THROW(station.connect("imprint/9"), Error);
+    const auto audited = [&] { return nlohmann::json::parse(station.command({"audit", "--json"}).out).back(); };
+    EXPECT_EQ(audited()["event"], "refused");
+    EXPECT_THAT(audited()["detail"].get<std::string>(), ::testing::StartsWith("TLS: no application protocol"));
+    run({"curl", "-s", "http://" + station.address}); // no TLS at all
+    EXPECT_THAT(audited()["detail"].get<std::string>(), ::testing::HasSubstr("http request"));
+}
+
+TEST_F(Program, WrongUsageIsToldApart)
+{
+    EXPECT_EQ(station.command({}).status, 2);
+    EXPECT_EQ(station.command({"chip"}).status, 2);
+    const auto typo = station.command({"adit"});
+    EXPECT_EQ(typo.status, 2);
+    EXPECT_THAT(typo.err, ::testing::HasSubstr("adit"));
+    const auto unknown = station.command({"chip", "show", std::string(64, '0')});
+    EXPECT_EQ(unknown.status, 1);
+    EXPECT_THAT(unknown.err,
+                ::testing::AllOf(::testing::HasSubstr("(unknown-chip)"), ::testing::HasSubstr("Why: "),
+                                 ::testing::HasSubstr("What to do: ")));
+}
+
+// The configuration of `serve` must not make a server of another command.
+TEST_F(Program, OneConfigurationIsForEveryCommand)
+{
+    const auto config = [&](const std::string& text) {
+        write_file(station.directory / "station.conf", as_bytes(text));
+        return station.command({"--config", (station.directory / "station.conf").string(), "audit"});
+    };
+    EXPECT_EQ(config("[serve]\nlisten = [\":0\"]\n").status, 0);
+    const auto typo = config("[serve]\nlistn = [\":0\"]\n");
+    EXPECT_EQ(typo.status, 2);
+    EXPECT_THAT(typo.err, ::testing::HasSubstr("listn"));
+}
+
+TEST_F(Program, WhatCannotBeServedIsRefusedAtTheStart)
+{
+    const auto refused = [&](const Arguments& more) {
+        Arguments all{"serve", "--directory", station.directory.path().string()};
+        all.insert(all.end(), more.begin(), more.end());
+        const auto finished = station.command(all);
+        EXPECT_EQ(finished.status, 1) << finished.out << finished.err;
+        return finished.err;
+    };
+    write_file(station.directory / "empty.pem", as_bytes("no certificate\n"));
+    EXPECT_THAT(refused({"--listen", "127.0.0.1:0", "--vendor-ca", (station.directory / "empty.pem").string()}),
+                ::testing::HasSubstr("holds no certificate"));
+    EXPECT_THAT(refused({"--listen", "127.0.0.1:99999"}), ::testing::HasSubstr("no port from 0 to 65535"));
+}
+
 TEST_F(Program, OversizedMessagesAreRefusedByTheirLength)
 {
     station.start();
