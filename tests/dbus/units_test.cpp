@@ -4,6 +4,10 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <fstream>
+#include <set>
+
 namespace imprint::test {
 namespace {
 
@@ -62,12 +66,48 @@ TEST(Units, EveryActionIsAskedForAndDeclared)
     EXPECT_EQ(asked.out, declared.out);
 }
 
+TEST(Units, ServersAreHardenedAndUnderstood)
+{
+    for (const auto* name : {"imprint-archive.service", "imprint-station.service"}) {
+        TemporaryDirectory directory;
+        const auto edited = run({"sed", "-e", "s,@sbindir@/imprint-[a-z]*,/bin/true,", "-e", "/^Documentation=/d",
+                                 source / "units" / name});
+        write_file(directory / name, as_bytes(edited.out), 0644);
+        const std::string unit = directory / name;
+        const auto security = run({"systemd-analyze", "security", "--offline=true", "--threshold=13", unit});
+        EXPECT_EQ(security.status, 0) << security.out << security.err;
+        const auto verified = run({"systemd-analyze", "verify", "--man=no", unit});
+        EXPECT_EQ(verified.status, 0) << verified.err;
+        EXPECT_EQ(verified.err.find(name), std::string::npos) << verified.err;
+    }
+}
+
+constexpr std::array pages{"daemon/imprintd.8",
+                           "daemon/imprintd.conf.5",
+                           "dbus/org.imprint.Device1.5",
+                           "dbus/imprintctl/imprintctl.1",
+                           "provisioning/authority/imprint-authority.1",
+                           "provisioning/station/imprint-station.8",
+                           "backup/archive/imprint-archive.8"};
+
 TEST(ManPages, AreCleanAndComplete)
 {
-    for (const auto* page : {"daemon/imprintd.8", "daemon/imprintd.conf.5", "dbus/org.imprint.Device1.5",
-                             "dbus/imprintctl/imprintctl.1"}) {
+    for (const auto* page : pages) {
         const auto result = run({"mandoc", "-Tlint", "-W", "warning", source / page});
         EXPECT_EQ(result.status, 0) << result.out;
+    }
+}
+
+TEST(ManPages, PointToPagesThatExist)
+{
+    std::set<std::string> names;
+    for (const auto* page : pages)
+        names.insert(std::filesystem::path(page).filename());
+    for (const auto* page : pages) {
+        std::ifstream lines(source / page);
+        for (std::string macro, name, section, rest; lines >> macro; std::getline(lines, rest))
+            if (macro == ".Xr" && lines >> name >> section && name.find("imprint") != std::string::npos)
+                EXPECT_TRUE(names.contains(name + "." + section)) << page << ": " << name << " " << section;
     }
 }
 
