@@ -117,7 +117,8 @@ CLI::App* Commands::add(CLI::App& parent, const char* name, const char* text, Wo
     command->final_callback([this, work = std::move(work)] {
         action_ = [&o = o_, work] {
             if (!std::filesystem::exists(database_path(o.state)))
-                throw Error(Reason::not_configured, o.state.string() + " is no station's state; imprint-station init makes it");
+                throw Error(Reason::not_configured,
+                            o.state.string() + " is no station's state; imprint-station init makes it");
             Store store(database_path(o.state));
             return work(store);
         };
