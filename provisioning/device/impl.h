@@ -82,6 +82,7 @@ private:
     const Settings settings_;
     const lifecycle::Store store_;
     Knowledge known_;
+    std::optional<tls::Provider> provider_; // made once: OpenSSL numbers what it loads and takes no number back
     mutable std::mutex mutex_; // guards the two below
     Status status_;
     Bytes record_;

@@ -160,6 +160,8 @@ Device::Impl::Outcome Device::Impl::converse(Conversation& conversation, const p
                                              const Progress& progress)
 {
     const auto* shown = known_.shown();
+    if (!provider_)
+        provider_.emplace();
     Situation situation{known_.files.chip.value(),
                         known_.capabilities,
                         shown != nullptr ? to_bytes(shown->identity_certificate()) : Bytes(),
@@ -167,7 +169,8 @@ Device::Impl::Outcome Device::Impl::converse(Conversation& conversation, const p
                         trust,
                         now(),
                         conversation.channel_binding(),
-                        conversation.station_name()};
+                        conversation.station_name(),
+                        *provider_};
     RemoteSession session(worker_, store_, std::move(situation), progress);
     Bytes message = session.hello();
     while (!message.empty()) {

@@ -6,7 +6,6 @@
 #include "daemon/structures/marshal.h"
 #include "daemon/structures/name.h"
 #include "daemon/structures/templates.h"
-#include "daemon/tls/provider.h"
 #include "provisioning/device/chip.h"
 #include "provisioning/device/receipt.h"
 #include "provisioning/protocol/transcript.h"
@@ -240,9 +239,8 @@ Bytes DeviceSession::make_record(const Granted& granted, BytesView data_package)
     content.set_backup_package(
         to_string(package::seal(backup_content(binding, granted, module_key_, data_package), secret)));
 
-    tls::Provider provider;
-    const auto key = provider.key(granted.identity.spki(),
-                                  [this](BytesView message) { return module_.sign_with_identity_key(message); });
+    const auto key = situation_.provider.key(
+        granted.identity.spki(), [this](BytesView message) { return module_.sign_with_identity_key(message); });
     return package::make_record(content, granted.identity, key.get(), granted.identity_issuers);
 }
 

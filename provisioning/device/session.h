@@ -5,6 +5,7 @@
 
 #include "daemon/lifecycle/store.h"
 #include "daemon/pki/verify.h"
+#include "daemon/tls/provider.h"
 #include "daemon/tpm/security_module.h"
 #include "provisioning/device/checks.h"
 #include "provisioning/device/progress.h"
@@ -22,6 +23,7 @@ struct Situation {
     pki::Time now;
     Bytes channel_binding; // of the TLS connection
     std::string station_name; // common name in the station's TLS certificate
+    const tls::Provider& provider; // its key signs the record; outlives the session
 };
 
 // Lives and dies in the thread of the TPM.
