@@ -106,8 +106,9 @@ TEST(ManPages, PointToPagesThatExist)
     for (const auto* page : pages) {
         std::ifstream lines(source / page);
         for (std::string macro, name, section, rest; lines >> macro; std::getline(lines, rest))
-            if (macro == ".Xr" && lines >> name >> section && name.find("imprint") != std::string::npos)
+            if (macro == ".Xr" && lines >> name >> section && name.find("imprint") != std::string::npos) {
                 EXPECT_TRUE(names.contains(name + "." + section)) << page << ": " << name << " " << section;
+            }
     }
 }
 
