@@ -56,7 +56,7 @@ void declare_server(CLI::App& command, Options& options)
         ->allow_extra_args(false);
     command.add_option("--output", request.output, "The directory to make (default: stations/NAME or archives/NAME)");
     command.add_option("--tls-public-key", request.tls_public_key, "PEM public key or request; no TLS key is made");
-    command.add_option("--output-passphrase-source", options.output_passphrase_source,
+    command.add_option("--output-passphrase", options.output_passphrase_source,
                        "Encrypt the keys that are written: fd:N or credential:NAME");
     command.add_option("--days", options.days, "How long the certificates are valid (default: 730)");
 }
@@ -67,7 +67,7 @@ void declare(CLI::App& app, Options& options, Command& chosen)
     app.set_version_flag("--version", "imprint-authority " IMPRINT_VERSION);
     app.add_flag("--json", options.json, "Write one JSON document to stdout");
     app.add_option("--directory", options.directory, "Where the manufacturer's CAs are (default: here)");
-    app.add_option("--passphrase-source", options.passphrase_source,
+    app.add_option("--passphrase", options.passphrase_source,
                    "Passphrase of the CAs' keys: fd:N (one line) or credential:NAME");
     app.add_option("--checking-key", options.keys.checking, "OSSL_STORE URI (default: checking-ca.key)");
     app.add_option("--identity-key", options.keys.identity, "OSSL_STORE URI (default: identity-ca.key)");

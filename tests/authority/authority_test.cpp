@@ -176,14 +176,14 @@ TEST_F(Authority, TakesAnEmptyDirectory)
 TEST_F(Authority, EncryptsKeysWithAPassphraseFromACredential)
 {
     const test::Environment environment{{"CREDENTIALS_DIRECTORY", credential("correct horse\n").string()}};
-    must({"--passphrase-source", "credential:secret", "init", "--name", "Example"}, environment);
+    must({"--passphrase", "credential:secret", "init", "--name", "Example"}, environment);
     const auto pem = to_string(*read_file(ca / "checking-ca.key", 1 << 20));
     EXPECT_TRUE(pem.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----")) << pem;
 
     const auto refused = authority({"station", "line-1", "--host", "s"});
     EXPECT_EQ(refused.status, 2) << "and it does not ask on a terminal";
-    must({"--passphrase-source", "credential:secret", "station", "line-1", "--host", "s", "--delegate-identity-ca",
-          "--output-passphrase-source", "credential:secret"},
+    must({"--passphrase", "credential:secret", "station", "line-1", "--host", "s", "--delegate-identity-ca",
+          "--output-passphrase", "credential:secret"},
          environment);
     for (const auto* name : {"signing.key", "tls.key", "identity-ca.key"}) {
         const auto key = (ca / "stations/line-1" / name).string();
@@ -197,14 +197,14 @@ TEST_F(Authority, EncryptsKeysWithAPassphraseFromACredential)
 
 TEST_F(Authority, TakesAPassphraseFromADescriptorAndNowhereElse)
 {
-    const auto finished = test::run(
-        {IMPRINT_AUTHORITY, "--directory", ca.string(), "--passphrase-source", "fd:0", "init", "--name", "Example"},
-        "correct horse\nnot this line\n");
+    const auto finished =
+        test::run({IMPRINT_AUTHORITY, "--directory", ca.string(), "--passphrase", "fd:0", "init", "--name", "Example"},
+                  "correct horse\nnot this line\n");
     ASSERT_EQ(finished.status, 0) << finished.err;
     EXPECT_NE(pki::load_key((ca / "checking-ca.key").string(), Secret(as_bytes("correct horse"))), nullptr);
     for (const auto* source : {"correct horse", "env:SECRET", "fd:", "fd:-1", "fd:1x", "fd:999",
                                "credential:", "credential:../secret", "credential:none"})
-        EXPECT_NE(authority({"--passphrase-source", source, "show"}).status, 0) << source;
+        EXPECT_NE(authority({"--passphrase", source, "show"}).status, 0) << source;
 }
 
 TEST_F(Authority, CertifiesKeysThatStayWhereTheyWereMade)
