@@ -33,13 +33,13 @@ TPMT_SYM_DEF_OBJECT aes(TPMI_ALG_HASH alg)
 }
 
 // The low range fills `unique` with zeros of full length, the high range leaves it empty.
-TPMT_PUBLIC rsa2048(bool high)
+TPMT_PUBLIC rsa(TPMI_RSA_KEY_BITS bits, TPMI_ALG_HASH alg, bool high)
 {
-    TPMT_PUBLIC area = endorsement_key(TPM2_ALG_RSA, TPM2_ALG_SHA256, high);
-    area.parameters.rsaDetail.symmetric = aes(TPM2_ALG_SHA256);
+    TPMT_PUBLIC area = endorsement_key(TPM2_ALG_RSA, alg, high);
+    area.parameters.rsaDetail.symmetric = aes(alg);
     area.parameters.rsaDetail.scheme.scheme = TPM2_ALG_NULL;
-    area.parameters.rsaDetail.keyBits = 2048;
-    area.unique.rsa.size = high ? 0 : 256;
+    area.parameters.rsaDetail.keyBits = bits;
+    area.unique.rsa.size = high ? 0 : bits / 8;
     return area;
 }
 
@@ -55,21 +55,22 @@ TPMT_PUBLIC ecc(TPMI_ECC_CURVE curve, TPMI_ALG_HASH alg, bool high)
 }
 
 // ECC first: recreating and activating costs a fraction of RSA's time. Within a kind, the low range first: the high
-// range's PolicyB costs one TPM command more. P-384 last, since it is the one that the fewest TPMs have.
-std::array<EkTemplate, 5> make_templates()
+// range's PolicyB costs one TPM command more. Last what needs SHA-384, since that is what the fewest TPMs have.
+std::array<EkTemplate, 6> make_templates()
 {
     return {{{"L-2", 0x01C0000A, ecc(TPM2_ECC_NIST_P256, TPM2_ALG_SHA256, false), false},
              {"H-2", 0x01C00014, ecc(TPM2_ECC_NIST_P256, TPM2_ALG_SHA256, true), true},
-             {"L-1", 0x01C00002, rsa2048(false), false},
-             {"H-1", 0x01C00012, rsa2048(true), true},
-             {"H-3", 0x01C00016, ecc(TPM2_ECC_NIST_P384, TPM2_ALG_SHA384, true), true}}};
+             {"L-1", 0x01C00002, rsa(2048, TPM2_ALG_SHA256, false), false},
+             {"H-1", 0x01C00012, rsa(2048, TPM2_ALG_SHA256, true), true},
+             {"H-3", 0x01C00016, ecc(TPM2_ECC_NIST_P384, TPM2_ALG_SHA384, true), true},
+             {"H-6", 0x01C0001C, rsa(3072, TPM2_ALG_SHA384, true), true}}};
 }
 
 } // namespace
 
 std::span<const EkTemplate> ek_templates()
 {
-    static const std::array<EkTemplate, 5> templates = make_templates();
+    static const std::array<EkTemplate, 6> templates = make_templates();
     return templates;
 }
 
