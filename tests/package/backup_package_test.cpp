@@ -132,7 +132,7 @@ TEST(Attack47, AChangedByteAnywhereIsRefused)
     const Bytes sealed = seal(content_of(100), secret());
     for (std::size_t i = 0; i < sealed.size(); ++i) {
         Bytes changed = sealed;
-        changed[i] ^= 1U << (i % 8);
+        changed[i] = static_cast<std::uint8_t>(changed[i] ^ 1U << (i % 8));
         ASSERT_FALSE(open(changed, secret(), chip, 5)) << "byte " << i;
     }
 }

@@ -70,7 +70,7 @@ TEST_F(Receipts, AChangedByteAnywhereIsRefused)
     const Bytes bytes = by(pki.archive);
     for (std::size_t i = 0; i < bytes.size(); ++i) {
         Bytes changed = bytes;
-        changed[i] ^= 1U << (i % 8);
+        changed[i] = static_cast<std::uint8_t>(changed[i] ^ 1U << (i % 8));
         ASSERT_FALSE(open_receipt(changed, pki.trust(), now)) << "byte " << i;
     }
 }
