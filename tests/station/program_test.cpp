@@ -200,7 +200,10 @@ TEST_F(Program, Attack09_AKillAtEveryCommitLosesNothingAndDoublesNothing)
                     side.emplace(device, stream->channel_binding());
                     record = personalize_over(*stream, *side);
                 } catch (const Error& error) {
-                    EXPECT_EQ(error.reason(), Reason::connection_lost) << error.what();
+                    // Killed in the conversation, or between its announcement and our connection.
+                    EXPECT_TRUE(error.reason() == Reason::connection_lost ||
+                                error.reason() == Reason::connection_refused)
+                        << error.what();
                 }
             survived = record.empty() ? 0 : 1;
             kills += 1 - survived;
