@@ -205,9 +205,9 @@ TEST(Certificates, Attack36_AStrangersNameIsNotShownWithoutBounds)
 {
     X509* x509 = X509_dup(pki().archive.certificate.x509());
     const Bytes name(60000, 'n');
-    X509_NAME_delete_entry(X509_get_subject_name(x509),
-                           X509_NAME_get_index_by_NID(X509_get_subject_name(x509), NID_commonName, -1));
-    ASSERT_EQ(X509_NAME_add_entry_by_NID(X509_get_subject_name(x509), NID_commonName, V_ASN1_UTF8STRING, name.data(),
+    auto* subject = X509_get_subject_name(x509);
+    X509_NAME_ENTRY_free(X509_NAME_delete_entry(subject, X509_NAME_get_index_by_NID(subject, NID_commonName, -1)));
+    ASSERT_EQ(X509_NAME_add_entry_by_NID(subject, NID_commonName, V_ASN1_UTF8STRING, name.data(),
                                          static_cast<int>(name.size()), -1, 0),
               1);
     EXPECT_EQ(Certificate(x509).common_name(), std::string(256, 'n'));
