@@ -38,6 +38,12 @@ NotifySocket::NotifySocket(const std::filesystem::path& path)
         throw_errno("cannot bind " + path.native());
 }
 
+void NotifySocket::drain() const
+{
+    std::array<char, 4096> buffer{};
+    while (recv(fd_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT) >= 0) { }
+}
+
 std::string NotifySocket::wait_for(const std::string& line, std::chrono::seconds limit) const
 {
     const auto deadline = Clock::now() + limit;

@@ -13,6 +13,7 @@ namespace imprint::test {
 class NotifySocket {
 public:
     explicit NotifySocket(const std::filesystem::path& path);
+    void drain() const; // nobody waits for these: a full queue would stop the sender
     // The first message from now on with the line `line` ("READY=1"). Throws std::runtime_error after `limit`.
     std::string wait_for(const std::string& line, std::chrono::seconds limit = std::chrono::seconds(30)) const;
 
