@@ -124,7 +124,7 @@ struct HttpServer::Impl : std::enable_shared_from_this<Impl> {
         , read_store(settings.database)
         , write_store(settings.database)
         , tls(server::server_context({signer.chain, signer.key.get()},
-                                     server::PeerPolicy{trust, pki::Role::station_tls, {}}, "")
+                                     server::PeerPolicy{trust, pki::Role::station_tls, {}}, {})
                   .release())
     {
     }

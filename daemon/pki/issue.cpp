@@ -165,7 +165,7 @@ Certificate issue_ca(const Issuer& issuer, BytesView spki, Role role, const std:
 Certificate issue_server(const Issuer& issuer, BytesView spki, Role role, const std::string& common_name,
                          const std::vector<std::string>& names, Validity validity)
 {
-    if (role != Role::station_tls && role != Role::archive)
+    if (role != Role::station_tls && role != Role::archive && role != Role::central)
         throw Error(Reason::invalid_argument, "no server has the role " + std::string(role_name(role)));
     if (names.empty())
         throw Error(Reason::invalid_argument, "a server's certificate needs a host name or an address");
@@ -178,6 +178,16 @@ Certificate issue_server(const Issuer& issuer, BytesView spki, Role role, const 
     usages.push_back(role_oid(role));
     add_extended_key_usage(certificate.x509(), usages);
     add_server_names(certificate.x509(), names);
+    return finish(certificate, issuer.certificate.x509(), issuer.key);
+}
+
+Certificate issue_operator(const Issuer& issuer, BytesView spki, const std::string& common_name, Validity validity)
+{
+    auto certificate = blank(public_key(spki).get(), common_name, validity);
+    add_basic_constraints(certificate.x509(), false, no_path_limit);
+    add_key_usage(certificate.x509(), KU_DIGITAL_SIGNATURE);
+    add_extended_key_usage(certificate.x509(),
+                           std::array{std::string_view(client_auth_oid), role_oid(Role::station_operator)});
     return finish(certificate, issuer.certificate.x509(), issuer.key);
 }
 

@@ -20,11 +20,13 @@ struct Issuer {
 };
 
 Certificate issue_checking_ca(EVP_PKEY* key, const std::string& common_name, Validity validity);
-// identity_ca and station_signing (CAs), station_tls and archive (servers; names become dNSName or iPAddress SANs).
+// identity_ca and station_signing (CAs), station_tls, archive and central (servers; names become dNSName or iPAddress
+// SANs), station_operator (a client).
 Certificate issue_ca(const Issuer& issuer, BytesView spki, Role role, const std::string& common_name,
                      Validity validity);
 Certificate issue_server(const Issuer& issuer, BytesView spki, Role role, const std::string& common_name,
                          const std::vector<std::string>& names, Validity validity);
+Certificate issue_operator(const Issuer& issuer, BytesView spki, const std::string& common_name, Validity validity);
 // IEEE 802.1AR: SAN HardwareModuleName, policies of the TCG profile, chip identifier extension, never expires.
 Certificate issue_identity(const Issuer& issuer, BytesView spki, const DeviceIdentity& identity,
                            const std::string& chip_identifier);

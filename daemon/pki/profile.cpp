@@ -66,6 +66,10 @@ std::string_view role_oid(Role role)
         return IMPRINT_OID_ARC ".1.3";
     case Role::archive:
         return IMPRINT_OID_ARC ".1.4";
+    case Role::central:
+        return IMPRINT_OID_ARC ".1.5";
+    case Role::station_operator:
+        return IMPRINT_OID_ARC ".1.6";
     case Role::checking_ca:
     case Role::device_identity:
     case Role::module:
@@ -87,6 +91,10 @@ std::string_view role_name(Role role)
         return "station-tls";
     case Role::archive:
         return "archive";
+    case Role::central:
+        return "central";
+    case Role::station_operator:
+        return "station-operator";
     case Role::device_identity:
         return "device-identity";
     case Role::module:

@@ -16,6 +16,8 @@ enum class Role {
     station_signing, // signs module certificates, CRLs and records: a CA with path length 0
     station_tls, // TLS server towards devices, TLS client towards the archive
     archive, // TLS server, signs receipts
+    central, // the central system: TLS server towards devices
+    station_operator, // TLS client of a station's operations: a courier
     device_identity, // IEEE 802.1AR IDevID: the identity key
     module, // the module key, TLS client
 };

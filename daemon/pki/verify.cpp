@@ -123,7 +123,8 @@ bool is_ca(const Certificate& certificate)
 // Exactly this one of our roles, or none of them.
 bool carries_only(const Certificate& certificate, Role role)
 {
-    constexpr std::array roles{Role::identity_ca, Role::station_signing, Role::station_tls, Role::archive};
+    constexpr std::array roles{Role::identity_ca, Role::station_signing, Role::station_tls,
+                               Role::archive,     Role::central,         Role::station_operator};
     return std::ranges::all_of(roles, [&](Role other) {
         return certificate.has_extended_key_usage(std::string(role_oid(other))) == (other == role);
     });
@@ -141,6 +142,8 @@ bool has_role(const Certificate& certificate, Role role)
         return is_ca(certificate) && X509_get_pathlen(certificate.x509()) == 0;
     case Role::station_tls:
     case Role::archive:
+    case Role::central:
+    case Role::station_operator:
         return !is_ca(certificate);
     case Role::device_identity:
         return !is_ca(certificate) && chip_identifier(certificate) && device_identity(certificate);

@@ -115,7 +115,10 @@ private:
 void add_tls(Output& output, const pki::Issuer& issuer, Role role, const Request& request, pki::Validity validity)
 {
     const auto spki = given_or_new(request.tls_public_key, output.key("tls"), request.passphrase);
-    output.certificate("tls", role, pki::issue_server(issuer, spki, role, request.name, request.hosts, validity));
+    output.certificate("tls", role,
+                       role == Role::station_operator
+                           ? pki::issue_operator(issuer, spki, request.name, validity)
+                           : pki::issue_server(issuer, spki, role, request.name, request.hosts, validity));
 }
 
 // Everything of this kind below the authority's directory.
@@ -187,15 +190,30 @@ std::vector<Issued> Authority::station(const Request& request, pki::Time now) co
     return output.commit();
 }
 
-std::vector<Issued> Authority::archive(const Request& request, pki::Time now) const
+std::vector<Issued> Authority::with_tls(const Request& request, const std::string& kind, Role role, pki::Time now) const
 {
     check_name(request.name);
     const auto validity = validity_below(checking_, now, request.lifetime);
     const auto key = checking_key();
-    Output output(request.output.empty() ? directory_ / "archives" / request.name : request.output);
-    add_tls(output, {checking_, key.get()}, Role::archive, request, validity);
+    Output output(request.output.empty() ? directory_ / kind / request.name : request.output);
+    add_tls(output, {checking_, key.get()}, role, request, validity);
     output.write("trust.pem", trust_bundle());
     return output.commit();
+}
+
+std::vector<Issued> Authority::archive(const Request& request, pki::Time now) const
+{
+    return with_tls(request, "archives", Role::archive, now);
+}
+
+std::vector<Issued> Authority::central(const Request& request, pki::Time now) const
+{
+    return with_tls(request, "centrals", Role::central, now);
+}
+
+std::vector<Issued> Authority::station_operator(const Request& request, pki::Time now) const
+{
+    return with_tls(request, "operators", Role::station_operator, now);
 }
 
 Bytes Authority::trust_bundle() const { return pki::to_pem({checking_, identity_}); }
@@ -207,6 +225,8 @@ std::vector<Issued> Authority::issued() const
     collect(out, directory_ / "stations", "signing.pem", Role::station_signing);
     collect(out, directory_ / "stations", "tls.pem", Role::station_tls);
     collect(out, directory_ / "archives", "tls.pem", Role::archive);
+    collect(out, directory_ / "centrals", "tls.pem", Role::central);
+    collect(out, directory_ / "operators", "tls.pem", Role::station_operator);
     return out;
 }
 

@@ -50,14 +50,17 @@ public:
 
     // Makes signing.{key,pem}, tls.{key,pem}, identity-ca.{key,pem} if delegated, and trust.pem.
     std::vector<Issued> station(const Request& request, pki::Time now) const;
-    // Makes tls.{key,pem} and trust.pem.
+    // Each makes tls.{key,pem} and trust.pem.
     std::vector<Issued> archive(const Request& request, pki::Time now) const;
+    std::vector<Issued> central(const Request& request, pki::Time now) const;
+    std::vector<Issued> station_operator(const Request& request, pki::Time now) const; // without hosts: a client
     Bytes trust_bundle() const; // checking CA first, then the identity CA
-    std::vector<Issued> issued() const; // the CAs, and what lies in stations/ and archives/
+    std::vector<Issued> issued() const; // the CAs, and what lies in stations/, archives/, centrals/ and operators/
 
 private:
     pki::Key checking_key() const;
     pki::Key identity_key() const;
+    std::vector<Issued> with_tls(const Request& request, const std::string& kind, pki::Role role, pki::Time now) const;
 
     std::filesystem::path directory_;
     Keys keys_;

@@ -41,24 +41,37 @@ void certify_station(Options& options) { print(authority(options).station(option
 
 void certify_archive(Options& options) { print(authority(options).archive(options.request, now()), options.json); }
 
+void certify_central(Options& options) { print(authority(options).central(options.request, now()), options.json); }
+
+void certify_operator(Options& options)
+{
+    print(authority(options).station_operator(options.request, now()), options.json);
+}
+
 void write_trust_bundle(Options& options) { std::cout << as_text(authority(options).trust_bundle()) << std::flush; }
 
 void show(Options& options) { print(authority(options).issued(), options.json); }
 
 using Command = void (*)(Options&);
 
-void declare_server(CLI::App& command, Options& options)
+void declare_peer(CLI::App& command, Options& options)
 {
     auto& request = options.request;
     command.add_option("NAME", request.name, "Its name, in certificates and as a directory")->required();
-    command.add_option("--host", request.hosts, "Host name or IP address of its TLS server; may be repeated")
-        ->required()
-        ->allow_extra_args(false);
-    command.add_option("--output", request.output, "The directory to make (default: stations/NAME or archives/NAME)");
+    command.add_option("--output", request.output,
+                       "The directory to make (default: stations, archives, centrals or operators, and NAME)");
     command.add_option("--tls-public-key", request.tls_public_key, "PEM public key or request; no TLS key is made");
     command.add_option("--output-passphrase", options.output_passphrase_source,
                        "Encrypt the keys that are written: fd:N or credential:NAME");
     command.add_option("--days", options.days, "How long the certificates are valid (default: 730)");
+}
+
+void declare_server(CLI::App& command, Options& options)
+{
+    declare_peer(command, options);
+    command.add_option("--host", options.request.hosts, "Host name or IP address of its TLS server; may be repeated")
+        ->required()
+        ->allow_extra_args(false);
 }
 
 void declare(CLI::App& app, Options& options, Command& chosen)
@@ -84,6 +97,8 @@ void declare(CLI::App& app, Options& options, Command& chosen)
     station->add_flag("--delegate-identity-ca", options.request.delegate_identity_ca,
                       "Give it the identity CA's key, with which device identities are certified");
     declare_server(*add("archive", "Certify an archive's TLS key", certify_archive), options);
+    declare_server(*add("central", "Certify a central system's TLS key", certify_central), options);
+    declare_peer(*add("operator", "Certify the key of a station's operator", certify_operator), options);
     add("trust-bundle", "Write trust.pem for devices, stations and archives to stdout", write_trust_bundle);
     add("show", "List the certificates below the directory", show);
 }
@@ -117,7 +132,8 @@ int run(Options& options, Command command)
 int main(int argc, char** argv)
 {
     using namespace imprint::authority;
-    CLI::App app("Makes the manufacturer's CAs and certifies stations and archives. See imprint-authority(1).",
+    CLI::App app("Makes the manufacturer's CAs and certifies stations, archives, central systems and operators. See "
+                 "imprint-authority(1).",
                  "imprint-authority");
     Options options;
     Command command = nullptr;

@@ -24,7 +24,7 @@ bool known(const Attestation& m) { return none_unknown(m); }
 
 bool known(const Hello& m)
 {
-    return none_unknown(m, m.capabilities()) &&
+    return none_unknown(m, m.capabilities(), m.introduction()) &&
         std::ranges::all_of(m.endorsement_keys(), [](const auto& key) { return none_unknown(key); });
 }
 

@@ -10,7 +10,7 @@ namespace {
 // What a context's callbacks need; lives in its ex_data and dies with it.
 struct State {
     std::optional<PeerPolicy> peers;
-    Bytes alpn; // in the form of the protocol: length, name
+    Bytes alpn; // in the form of the protocol: length, name, and so on
 };
 
 template <class T>
@@ -89,13 +89,13 @@ int select_alpn(SSL* ssl, const unsigned char** out, unsigned char* out_size, co
     return SSL_TLSEXT_ERR_OK;
 }
 
-Bytes alpn_list(const std::string& alpn)
+Bytes alpn_list(const std::vector<std::string>& names)
 {
-    if (alpn.empty())
-        return {};
-    Bytes list(1 + alpn.size());
-    list.front() = static_cast<std::uint8_t>(alpn.size());
-    std::ranges::copy(alpn, list.begin() + 1);
+    Bytes list;
+    for (const auto& name : names) {
+        list.push_back(static_cast<std::uint8_t>(name.size()));
+        list.insert(list.end(), name.begin(), name.end());
+    }
     return list;
 }
 
@@ -132,7 +132,8 @@ TlsContext make_context(const SSL_METHOD* method, const TlsIdentity& identity, S
 
 } // namespace
 
-TlsContext server_context(const TlsIdentity& identity, std::optional<PeerPolicy> clients, const std::string& alpn)
+TlsContext server_context(const TlsIdentity& identity, std::optional<PeerPolicy> clients,
+                          const std::vector<std::string>& alpn)
 {
     auto context = make_context(TLS_server_method(), identity, {std::move(clients), alpn_list(alpn)});
     if (!alpn.empty())
@@ -140,7 +141,7 @@ TlsContext server_context(const TlsIdentity& identity, std::optional<PeerPolicy>
     return context;
 }
 
-TlsContext client_context(const TlsIdentity& identity, PeerPolicy server, const std::string& alpn)
+TlsContext client_context(const TlsIdentity& identity, PeerPolicy server, const std::vector<std::string>& alpn)
 {
     auto context = make_context(TLS_client_method(), identity, {std::move(server), alpn_list(alpn)});
     const Bytes list = alpn_list(alpn);
@@ -166,12 +167,12 @@ std::optional<pki::Certificate> peer_certificate(SSL* ssl)
     return pki::Certificate(x509);
 }
 
-bool negotiated(SSL* ssl, const std::string& alpn)
+std::string negotiated(SSL* ssl)
 {
     const unsigned char* name = nullptr;
     unsigned size = 0;
     SSL_get0_alpn_selected(ssl, &name, &size);
-    return equal({name, size}, as_bytes(alpn));
+    return to_string({name, size});
 }
 
 std::optional<Refusal> peer_refusal(SSL* ssl)

@@ -28,17 +28,19 @@ struct PeerPolicy {
     std::string host; // a DNS name or an IP address
 };
 
-// `clients`: certificates are required and checked; nothing: none is asked for. `alpn` may be empty.
+// `clients`: certificates are required and checked; nothing: none is asked for. `alpn`: the application protocols that
+// are offered or taken, in the order of preference; none: nobody is asked.
 // Throw Error(not_configured) if certificate and key do not fit together.
-TlsContext server_context(const TlsIdentity& identity, std::optional<PeerPolicy> clients, const std::string& alpn);
-TlsContext client_context(const TlsIdentity& identity, PeerPolicy server, const std::string& alpn);
+TlsContext server_context(const TlsIdentity& identity, std::optional<PeerPolicy> clients,
+                          const std::vector<std::string>& alpn);
+TlsContext client_context(const TlsIdentity& identity, PeerPolicy server, const std::vector<std::string>& alpn);
 
 // --- of a connection after its handshake
 // RFC 9266 "EXPORTER-Channel-Binding", 32 bytes. Throws Error(internal).
 Bytes channel_binding(SSL* ssl);
 std::optional<pki::Certificate> peer_certificate(SSL* ssl);
-// Whether the context's application protocol was agreed on (a peer may offer none at all).
-bool negotiated(SSL* ssl, const std::string& alpn);
+// The application protocol that was agreed on; empty where the peer offered none at all.
+std::string negotiated(SSL* ssl);
 // Why the peer's certificate was refused, also after a failed handshake.
 std::optional<Refusal> peer_refusal(SSL* ssl);
 

@@ -84,7 +84,7 @@ struct ArchiveClient::Impl {
         : location(parse_url(url))
         , trust(credentials.trust)
         , context(server::client_context({credentials.tls, credentials.tls_key.get()},
-                                         {credentials.trust, pki::Role::archive, location.host}, "")
+                                         {credentials.trust, pki::Role::archive, location.host}, {})
                       .release())
     {
     }

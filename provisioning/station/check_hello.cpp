@@ -48,8 +48,8 @@ Verdict check_shape(const protocol::Hello& hello)
         return malformed("a nonce that is not of 32 bytes");
     if (hello.endorsement_keys_size() < 1 || hello.endorsement_keys_size() > max_endorsement_keys)
         return malformed("not one to eight endorsement keys");
-    if (hello.has_transaction_number_proof() || hello.has_introduction_ticket())
-        return malformed("a transaction number or a ticket, which this station did not ask for");
+    if (hello.has_introduction())
+        return malformed("an introduction, which this station did not ask for");
     return check_capabilities(hello.capabilities());
 }
 

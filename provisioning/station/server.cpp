@@ -2,9 +2,9 @@
 #include "provisioning/station/server.h"
 
 #include "provisioning/protocol/framing.h"
-#include "provisioning/server/listener.h"
 #include "provisioning/server/log.h"
 #include "provisioning/server/tls.h"
+#include "provisioning/server/tls_stream.h"
 #include "provisioning/station/crl.h"
 #include "provisioning/station/in_worker.h"
 #include "provisioning/station/outbox.h"
@@ -12,21 +12,15 @@
 
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/read.hpp>
 #include <boost/asio/redirect_error.hpp>
-#include <boost/asio/ssl/context.hpp>
-#include <boost/asio/ssl/stream.hpp>
-#include <boost/asio/write.hpp>
 
 namespace imprint::station {
 
 namespace asio = boost::asio;
-namespace beast = boost::beast;
-using TlsStream = asio::ssl::stream<server::Stream>;
+using server::TlsStream;
 
 namespace {
 
-constexpr std::chrono::seconds farewell{5}; // for the peer's close_notify
 constexpr std::chrono::hours crl_renewal{24};
 
 pki::Time now() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
@@ -39,13 +33,6 @@ void journal(const AuditEntry& entry)
         if (!value.empty())
             fields.emplace_back(field, value);
     log(entry.reason.empty() ? server::Priority::info : server::Priority::notice, entry.event, fields);
-}
-
-Refusal refusal_of(const boost::system::error_code& error)
-{
-    if (error == beast::error::timeout)
-        return {Reason::timed_out, "the device sent nothing in time"};
-    return {Reason::connection_lost, error.message()};
 }
 
 // What came: a message, or the reason why its length alone was refused.
@@ -70,7 +57,7 @@ struct Server::Impl {
         , station(std::move(st))
         , store(database_path(settings.state))
         , context(server::server_context({station.credentials.tls, station.credentials.tls_key.get()}, std::nullopt,
-                                         std::string(protocol::alpn))
+                                         {std::string(protocol::alpn)})
                       .release())
         , crl_timer(service.io())
     {
@@ -81,34 +68,10 @@ struct Server::Impl {
     void write_list();
     asio::awaitable<void> renew_crl();
     asio::awaitable<void> serve(server::Stream stream, std::string peer);
-    asio::awaitable<std::optional<Refusal>> greet(TlsStream& stream);
     asio::awaitable<void> refuse(const Refusal& why, const std::string& peer);
-    asio::awaitable<Received> read(TlsStream& stream);
-    asio::awaitable<void> write(TlsStream& stream, BytesView message);
     asio::awaitable<void> converse(TlsStream& stream, StationSession& session);
     asio::awaitable<Answer> answer(StationSession& session, const Received& received);
-    asio::awaitable<void> leave(TlsStream& stream);
 };
-
-asio::awaitable<Received> Server::Impl::read(TlsStream& stream)
-{
-    beast::get_lowest_layer(stream).expires_after(settings.message_timeout);
-    std::array<std::uint8_t, 4> header{};
-    co_await asio::async_read(stream, asio::buffer(header), asio::use_awaitable);
-    const auto length = protocol::announced_length(header);
-    if (!length)
-        co_return length.refusal();
-    Bytes body(*length);
-    co_await asio::async_read(stream, asio::buffer(body), asio::use_awaitable);
-    co_return body;
-}
-
-asio::awaitable<void> Server::Impl::write(TlsStream& stream, BytesView message)
-{
-    beast::get_lowest_layer(stream).expires_after(settings.message_timeout);
-    const Bytes framed = protocol::frame(message);
-    co_await asio::async_write(stream, asio::buffer(framed), asio::use_awaitable);
-}
 
 // In the worker: the session's work, and the CRL before anybody is told of the new grant.
 asio::awaitable<Answer> Server::Impl::answer(StationSession& session, const Received& received)
@@ -130,36 +93,12 @@ asio::awaitable<Answer> Server::Impl::answer(StationSession& session, const Rece
 asio::awaitable<void> Server::Impl::converse(TlsStream& stream, StationSession& session)
 {
     for (bool last = false; !last;) {
-        const Received received = co_await read(stream);
+        const Received received = co_await server::read_message(stream, settings.message_timeout);
         const Answer made = co_await answer(session, received);
         if (!made.message.empty())
-            co_await write(stream, made.message);
+            co_await server::write_message(stream, made.message, settings.message_timeout);
         last = made.last;
     }
-}
-
-// The device closes first; who does not is cut off.
-asio::awaitable<void> Server::Impl::leave(TlsStream& stream)
-{
-    beast::get_lowest_layer(stream).expires_after(farewell);
-    boost::system::error_code ignored;
-    co_await stream.async_shutdown(asio::redirect_error(asio::use_awaitable, ignored));
-}
-
-// The handshake. A peer that goes away without a word (a port scan, a look whether the station is there) is an
-// exception: nobody refused anything.
-asio::awaitable<std::optional<Refusal>> Server::Impl::greet(TlsStream& stream)
-{
-    beast::get_lowest_layer(stream).expires_after(settings.handshake_timeout);
-    boost::system::error_code error;
-    co_await stream.async_handshake(asio::ssl::stream_base::server, asio::redirect_error(asio::use_awaitable, error));
-    if (error == beast::error::timeout || error.category() == asio::error::get_ssl_category())
-        co_return refusal_of(error);
-    if (error)
-        throw boost::system::system_error(error);
-    if (!server::negotiated(stream.native_handle(), std::string(protocol::alpn)))
-        co_return Refusal{Reason::unsupported_version, "the peer does not speak " + std::string(protocol::alpn)};
-    co_return std::nullopt;
 }
 
 asio::awaitable<void> Server::Impl::refuse(const Refusal& why, const std::string& peer)
@@ -178,7 +117,9 @@ asio::awaitable<void> Server::Impl::refuse(const Refusal& why, const std::string
 asio::awaitable<void> Server::Impl::serve(server::Stream raw, std::string peer)
 {
     TlsStream stream(std::move(raw), context);
-    const std::optional<Refusal> refused = co_await greet(stream);
+    std::optional<Refusal> refused = co_await server::accept_tls(stream, settings.handshake_timeout);
+    if (!refused && server::negotiated(stream.native_handle()) != protocol::alpn)
+        refused = Refusal{Reason::unsupported_version, "the peer does not speak " + std::string(protocol::alpn)};
     if (refused) {
         co_await refuse(*refused, peer);
         co_return;
@@ -188,10 +129,10 @@ asio::awaitable<void> Server::Impl::serve(server::Stream raw, std::string peer)
     try {
         co_await converse(stream, session);
     } catch (const boost::system::system_error& e) {
-        broken = refusal_of(e.code());
+        broken = server::refusal_of(e.code());
     }
     if (!broken) {
-        co_await leave(stream);
+        co_await server::leave(stream);
         co_return;
     }
     auto work = [&] { return session.abandon(*broken, now()); };

@@ -325,7 +325,7 @@ TEST_F(Attack, AWrongHelloIsRefused)
         {[](Message& m) { m.mutable_hello()->clear_epoch(); }, Reason::malformed_message},
         {[](Message& m) { m.mutable_hello()->clear_capabilities(); }, Reason::capability_missing},
         {[](Message& m) { m.mutable_hello()->mutable_capabilities()->set_vendor("a\nb"); }, Reason::malformed_message},
-        {[](Message& m) { m.mutable_hello()->set_transaction_number_proof("t"); }, Reason::malformed_message},
+        {[](Message& m) { m.mutable_hello()->mutable_introduction()->set_selector("t"); }, Reason::malformed_message},
     };
     for (std::size_t i = 0; i < cases.size(); ++i)
         EXPECT_EQ(refusal(send_hello(device, cases[i].first)), cases[i].second) << "case " << i;
