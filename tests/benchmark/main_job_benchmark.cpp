@@ -46,7 +46,6 @@ public:
     void must(const test::Arguments& arguments) const
     {
         const auto finished = imprintctl(arguments);
-        device_.notifications().drain();
         if (finished.status != 0)
             throw std::runtime_error(finished.out + finished.err);
     }

@@ -6,6 +6,7 @@
 #include <csignal>
 #include <poll.h>
 #include <stdexcept>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -28,6 +29,7 @@ const std::filesystem::path& bus_directory(const std::filesystem::path& director
 
 NotifySocket::NotifySocket(const std::filesystem::path& path)
     : fd_(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0))
+    , stop_(eventfd(0, EFD_CLOEXEC))
 {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
@@ -36,28 +38,40 @@ NotifySocket::NotifySocket(const std::filesystem::path& path)
     std::ranges::copy(path.native(), address.sun_path);
     if (bind(fd_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
         throw_errno("cannot bind " + path.native());
+    reader_ = std::jthread([this] { read(); });
 }
 
-void NotifySocket::drain() const
+NotifySocket::~NotifySocket()
 {
-    std::array<char, 4096> buffer{};
-    while (recv(fd_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT) >= 0) { }
+    eventfd_write(stop_.get(), 1);
+    reader_.join();
 }
 
-std::string NotifySocket::wait_for(const std::string& line, std::chrono::seconds limit) const
+void NotifySocket::read()
+{
+    std::array<pollfd, 2> waiting{{{fd_.get(), POLLIN, 0}, {stop_.get(), POLLIN, 0}}};
+    std::array<char, 4096> buffer{};
+    while (poll(waiting.data(), waiting.size(), -1) > 0 && waiting[1].revents == 0) {
+        const ssize_t n = recv(fd_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+        if (n < 0)
+            continue;
+        const std::lock_guard lock(mutex_);
+        messages_.emplace_back(buffer.data(), static_cast<std::size_t>(n));
+        news_.notify_all();
+    }
+}
+
+std::string NotifySocket::wait_for(const std::string& line, std::chrono::seconds limit)
 {
     const auto deadline = Clock::now() + limit;
-    std::array<char, 4096> buffer{};
-    for (;;) {
-        const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
-        pollfd waiting{fd_.get(), POLLIN, 0};
-        if (left.count() <= 0 || poll(&waiting, 1, static_cast<int>(left.count())) == 0)
-            throw std::runtime_error("no " + line + " in time");
-        const ssize_t n = recv(fd_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
-        const std::string message(buffer.data(), n > 0 ? static_cast<std::size_t>(n) : 0);
+    std::unique_lock lock(mutex_);
+    while (news_.wait_until(lock, deadline, [this] { return !messages_.empty(); })) {
+        const std::string message = std::move(messages_.front());
+        messages_.pop_front();
         if (("\n" + message + "\n").find("\n" + line + "\n") != std::string::npos)
             return message;
     }
+    throw std::runtime_error("no " + line + " in time");
 }
 
 DaemonProcess::DaemonProcess(Settings settings)

@@ -5,20 +5,32 @@
 #include "tests/support/private_bus.h"
 #include "tests/support/software_tpm.h"
 
+#include <condition_variable>
+#include <deque>
 #include <memory>
+#include <mutex>
+#include <thread>
 
 namespace imprint::test {
 
-// The receiving end of sd_notify.
+// The receiving end of sd_notify. Reads all the time: a full queue would stop the sender.
 class NotifySocket {
 public:
     explicit NotifySocket(const std::filesystem::path& path);
-    void drain() const; // nobody waits for these: a full queue would stop the sender
-    // The first message from now on with the line `line` ("READY=1"). Throws std::runtime_error after `limit`.
-    std::string wait_for(const std::string& line, std::chrono::seconds limit = std::chrono::seconds(30)) const;
+    ~NotifySocket();
+    // The first message that was not taken yet with the line `line` ("READY=1"); those before it are gone. Throws
+    // std::runtime_error after `limit`.
+    std::string wait_for(const std::string& line, std::chrono::seconds limit = std::chrono::seconds(30));
 
 private:
+    void read();
+
     Fd fd_;
+    Fd stop_; // an eventfd
+    std::mutex mutex_;
+    std::condition_variable news_;
+    std::deque<std::string> messages_;
+    std::jthread reader_;
 };
 
 class DaemonProcess {
@@ -45,7 +57,7 @@ public:
     SoftwareTpm& tpm() { return tpm_; }
     const PrivateBus& bus() const { return bus_; }
     Process& process() { return *process_; }
-    const NotifySocket& notifications() const { return notifications_; }
+    NotifySocket& notifications() { return notifications_; }
     std::filesystem::path state_directory() const { return directory_.path() / "state"; }
     std::filesystem::path directory() const { return directory_.path(); } // for what a test needs beside it
     std::filesystem::path configuration() const { return directory_.path() / "imprintd.conf"; }
