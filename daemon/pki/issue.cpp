@@ -191,6 +191,25 @@ Certificate issue_operator(const Issuer& issuer, BytesView spki, const std::stri
     return finish(certificate, issuer.certificate.x509(), issuer.key);
 }
 
+Certificate issue_certified_central(const Issuer& issuer, BytesView spki, const std::string& common_name,
+                                    Validity validity)
+{
+    auto certificate = blank(public_key(spki).get(), common_name, validity);
+    add_basic_constraints(certificate.x509(), false, no_path_limit);
+    add_key_usage(certificate.x509(), KU_DIGITAL_SIGNATURE);
+    add_extended_key_usage(certificate.x509(), std::array{role_oid(Role::certified_central)});
+    return finish(certificate, issuer.certificate.x509(), issuer.key);
+}
+
+Certificate issue_cross_certificate(const Issuer& central, const Certificate& station_signing, Validity validity)
+{
+    auto certificate = blank(public_key(station_signing.spki()).get(), station_signing.common_name(), validity);
+    add_basic_constraints(certificate.x509(), false, no_path_limit);
+    add_key_usage(certificate.x509(), KU_DIGITAL_SIGNATURE);
+    add_extended_key_usage(certificate.x509(), std::array{std::string_view(certified_station_oid)});
+    return finish(certificate, central.certificate.x509(), central.key);
+}
+
 Certificate issue_identity(const Issuer& issuer, BytesView spki, const DeviceIdentity& identity,
                            const std::string& chip_identifier)
 {

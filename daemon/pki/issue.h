@@ -27,6 +27,11 @@ Certificate issue_ca(const Issuer& issuer, BytesView spki, Role role, const std:
 Certificate issue_server(const Issuer& issuer, BytesView spki, Role role, const std::string& common_name,
                          const std::vector<std::string>& names, Validity validity);
 Certificate issue_operator(const Issuer& issuer, BytesView spki, const std::string& common_name, Validity validity);
+// The central system's key, by a station's signing key: an entry of a central set.
+Certificate issue_certified_central(const Issuer& issuer, BytesView spki, const std::string& common_name,
+                                    Validity validity);
+// A station's signing key, by the central system's key, whose certificate is no CA's (claim A27, cross.h).
+Certificate issue_cross_certificate(const Issuer& central, const Certificate& station_signing, Validity validity);
 // IEEE 802.1AR: SAN HardwareModuleName, policies of the TCG profile, chip identifier extension, never expires.
 Certificate issue_identity(const Issuer& issuer, BytesView spki, const DeviceIdentity& identity,
                            const std::string& chip_identifier);

@@ -70,6 +70,8 @@ std::string_view role_oid(Role role)
         return IMPRINT_OID_ARC ".1.5";
     case Role::station_operator:
         return IMPRINT_OID_ARC ".1.6";
+    case Role::certified_central:
+        return IMPRINT_OID_ARC ".1.7";
     case Role::checking_ca:
     case Role::device_identity:
     case Role::module:
@@ -95,6 +97,8 @@ std::string_view role_name(Role role)
         return "central";
     case Role::station_operator:
         return "station-operator";
+    case Role::certified_central:
+        return "certified-central";
     case Role::device_identity:
         return "device-identity";
     case Role::module:

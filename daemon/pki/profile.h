@@ -18,9 +18,11 @@ enum class Role {
     archive, // TLS server, signs receipts
     central, // the central system: TLS server towards devices
     station_operator, // TLS client of a station's operations: a courier
+    certified_central, // the central system's key as a station certifies it to devices; no server's certificate
     device_identity, // IEEE 802.1AR IDevID: the identity key
     module, // the module key, TLS client
 };
+// The role of a cross-certificate (cross.h) stands in no chain and is no Role.
 std::string_view role_oid(Role role); // empty for checking_ca, device_identity and module (told by issuer and content)
 std::string_view role_name(Role role); // "station-signing"
 

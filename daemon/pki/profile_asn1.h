@@ -14,6 +14,7 @@ inline constexpr char chip_identifier_oid[] = IMPRINT_OID_ARC ".2.1";
 inline constexpr char module_binding_oid[] = IMPRINT_OID_ARC ".2.2";
 inline constexpr char identity_kind_oid[] = IMPRINT_OID_ARC ".2.3";
 
+inline constexpr char certified_station_oid[] = IMPRINT_OID_ARC ".1.8"; // a cross-certificate's usage
 inline constexpr char client_auth_oid[] = "1.3.6.1.5.5.7.3.2";
 inline constexpr char server_auth_oid[] = "1.3.6.1.5.5.7.3.1";
 inline constexpr char endorsement_key_oid[] = "2.23.133.8.1"; // TCG EK Credential Profile

@@ -16,6 +16,7 @@ namespace {
 constexpr std::size_t max_chain = 8;
 constexpr std::size_t max_untrusted = 16;
 constexpr int security_level = 2; // 112 bits: no SHA-1, no RSA below 2048
+constexpr int security_bits = 112; // the same
 
 using Store = Owned<X509_STORE, X509_STORE_free>;
 using StoreContext = Owned<X509_STORE_CTX, X509_STORE_CTX_free>;
@@ -123,8 +124,8 @@ bool is_ca(const Certificate& certificate)
 // Exactly this one of our roles, or none of them.
 bool carries_only(const Certificate& certificate, Role role)
 {
-    constexpr std::array roles{Role::identity_ca, Role::station_signing, Role::station_tls,
-                               Role::archive,     Role::central,         Role::station_operator};
+    constexpr std::array roles{Role::identity_ca, Role::station_signing,  Role::station_tls,      Role::archive,
+                               Role::central,     Role::station_operator, Role::certified_central};
     return std::ranges::all_of(roles, [&](Role other) {
         return certificate.has_extended_key_usage(std::string(role_oid(other))) == (other == role);
     });
@@ -144,6 +145,7 @@ bool has_role(const Certificate& certificate, Role role)
     case Role::archive:
     case Role::central:
     case Role::station_operator:
+    case Role::certified_central:
         return !is_ca(certificate);
     case Role::device_identity:
         return !is_ca(certificate) && chip_identifier(certificate) && device_identity(certificate);
@@ -154,12 +156,19 @@ bool has_role(const Certificate& certificate, Role role)
     return false;
 }
 
-// Who certifies a role: the two kinds of device certificates have a CA of their own, all others the checking key.
+// Who certifies a role: an identity CA the device identities, a station what it hands to devices, all else the checking
+// key.
 Role issuer_of(Role role)
 {
-    if (role == Role::device_identity)
+    switch (role) {
+    case Role::device_identity:
         return Role::identity_ca;
-    return role == Role::module ? Role::station_signing : Role::checking_ca;
+    case Role::module:
+    case Role::certified_central:
+        return Role::station_signing;
+    default:
+        return Role::checking_ca;
+    }
 }
 
 Verdict check_roles(const Certificates& chain, Role role)
@@ -229,6 +238,17 @@ Result<Certificates> verify(const Certificate& leaf, const Certificates& untrust
     if (auto verdict = check_roles(*chain, role); !verdict)
         return verdict.refusal();
     return chain;
+}
+
+bool signed_by(const Certificate& certificate, const Certificate& signer)
+{
+    int strength = 0; // bits
+    EVP_PKEY* key = X509_get0_pubkey(signer.x509());
+    const bool holds = has_named_curve(signer.x509()) && key != nullptr &&
+        X509_get_signature_info(certificate.x509(), nullptr, nullptr, &strength, nullptr) == 1 &&
+        strength >= security_bits && X509_verify(certificate.x509(), key) == 1;
+    ERR_clear_error();
+    return holds;
 }
 
 int verify_error(Reason reason)

@@ -27,6 +27,9 @@ Bytes anchor_digest(const Trust& trust);
 Result<Certificates> verify(const Certificate& leaf, const Certificates& untrusted, const Trust& trust, Role role,
                             Time now);
 
+// Whether the key of `signer` signed the certificate, whatever the two are. Named curves, no SHA-1.
+bool signed_by(const Certificate& certificate, const Certificate& signer);
+
 // OpenSSL's error (X509_V_ERR_...) for a TLS peer that is refused with this reason: it decides the alert.
 int verify_error(Reason reason);
 
