@@ -11,6 +11,7 @@ namespace {
 struct State {
     std::optional<PeerPolicy> peers;
     Bytes alpn; // in the form of the protocol: length, name, and so on
+    RoleOfProtocol roles = {}; // instead of the policy's role, if there are any
 };
 
 template <class T>
@@ -63,10 +64,24 @@ void remember(SSL* ssl, const Refusal& refusal)
         static_cast<void>(copy.release()); // the connection's now
 }
 
+// A server has agreed on the protocol before it sees the client's certificate.
+Verdict judge(X509_STORE_CTX* store, SSL* ssl)
+{
+    const State& state = state_of(ssl);
+    PeerPolicy policy = state.peers.value();
+    if (!state.roles.empty()) {
+        const auto agreed = state.roles.find(negotiated(ssl));
+        if (agreed == state.roles.end())
+            return Refusal{Reason::unsupported_version, "the peer speaks none of the protocols of this address"};
+        policy.role = agreed->second;
+    }
+    return judge(store, policy);
+}
+
 int check_peer(X509_STORE_CTX* store, void* /*argument*/) noexcept
 try {
     auto* ssl = static_cast<SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
-    const auto verdict = judge(store, state_of(ssl).peers.value());
+    const auto verdict = judge(store, ssl);
     if (verdict)
         return 1;
     X509_STORE_CTX_set_error(store, pki::verify_error(verdict.refusal().reason));
@@ -138,6 +153,20 @@ TlsContext server_context(const TlsIdentity& identity, std::optional<PeerPolicy>
     auto context = make_context(TLS_server_method(), identity, {std::move(clients), alpn_list(alpn)});
     if (!alpn.empty())
         SSL_CTX_set_alpn_select_cb(context.get(), select_alpn, nullptr);
+    return context;
+}
+
+TlsContext server_context(const TlsIdentity& identity, std::shared_ptr<const pki::Trust> trust,
+                          const RoleOfProtocol& protocols)
+{
+    if (protocols.empty())
+        throw Error(Reason::internal, "a server without a protocol");
+    std::vector<std::string> names;
+    for (const auto& [name, role] : protocols)
+        names.push_back(name);
+    PeerPolicy clients{std::move(trust), protocols.begin()->second, {}};
+    auto context = make_context(TLS_server_method(), identity, {std::move(clients), alpn_list(names), protocols});
+    SSL_CTX_set_alpn_select_cb(context.get(), select_alpn, nullptr);
     return context;
 }
 

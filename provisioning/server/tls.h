@@ -7,6 +7,7 @@
 
 #include <openssl/ssl.h>
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -33,6 +34,11 @@ struct PeerPolicy {
 // Throw Error(not_configured) if certificate and key do not fit together.
 TlsContext server_context(const TlsIdentity& identity, std::optional<PeerPolicy> clients,
                           const std::vector<std::string>& alpn);
+// A server of several application protocols, each for clients of one role: certificates are required, and checked for
+// the role of the protocol that was agreed on. Who offers none of the protocols is refused.
+using RoleOfProtocol = std::map<std::string, pki::Role>;
+TlsContext server_context(const TlsIdentity& identity, std::shared_ptr<const pki::Trust> trust,
+                          const RoleOfProtocol& protocols);
 TlsContext client_context(const TlsIdentity& identity, PeerPolicy server, const std::vector<std::string>& alpn);
 
 // --- of a connection after its handshake

@@ -58,6 +58,13 @@ Certified TestPki::server(pki::Role role, const std::string& name, pki::Validity
     return make_server(root, role, name, validity);
 }
 
+Certified TestPki::station_operator(const std::string& name, pki::Validity validity) const
+{
+    auto key = pki::generate_key("P-256");
+    auto certificate = pki::issue_operator(root.issuer(), pki::spki(key.get()), name, validity);
+    return {std::move(key), certificate};
+}
+
 Certified TestPki::module(const std::string& serial, pki::Validity validity) const
 {
     const pki::ModuleBinding binding{Bytes(32, 0x11), 3, Bytes(34, 0x22), Bytes(34, 0x33), std::string(64, 'a')};

@@ -35,6 +35,7 @@ public:
     // Further certificates of this manufacturer, also unfit ones.
     Certified ca(pki::Role role, const std::string& name, pki::Validity validity = valid) const;
     Certified server(pki::Role role, const std::string& name, pki::Validity validity = valid) const;
+    Certified station_operator(const std::string& name, pki::Validity validity = valid) const;
     // A client certificate and key by the station's signing key; the chip identifier in it is 64 times "a".
     Certified module(const std::string& serial, pki::Validity validity = valid) const;
     Certified identity(const std::string& serial, const std::string& chip_identifier) const;
