@@ -5,8 +5,11 @@
 #include "daemon/base/owned.h"
 
 #include <openssl/core_names.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/kdf.h>
 #include <openssl/params.h>
+#include <openssl/sha.h>
 
 #include <array>
 
@@ -29,6 +32,16 @@ Secret hkdf_sha256(const Secret& key, BytesView info, std::size_t size)
     if (!context || EVP_KDF_derive(context.get(), derived.data(), derived.size(), parameters.data()) != 1)
         throw openssl_error(Reason::internal, "cannot derive a key");
     return derived;
+}
+
+Secret hmac_sha256(const Secret& key, BytesView input)
+{
+    Secret out(SHA256_DIGEST_LENGTH);
+    unsigned size = 0;
+    if (HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), input.data(), input.size(), out.data(), &size) ==
+        nullptr)
+        throw openssl_error(Reason::internal, "cannot compute an HMAC");
+    return out;
 }
 
 } // namespace imprint

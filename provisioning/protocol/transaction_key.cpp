@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "provisioning/protocol/transaction_key.h"
 
-#include "daemon/base/error.h"
+#include "daemon/base/hkdf.h"
 #include "daemon/structures/encode.h"
 #include "daemon/structures/name.h"
 #include "daemon/structures/policy.h"
 #include "daemon/structures/wrap.h"
-
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 
 namespace imprint::protocol {
 
@@ -17,7 +14,7 @@ namespace {
 using structures::concat;
 
 constexpr std::size_t nonce_size = psk_identity_size - key_id_size;
-constexpr Bytes::size_type digest_size = 32;
+constexpr std::size_t digest_size = 32;
 
 Bytes labelled(std::string_view label, BytesView rest) { return concat(to_bytes(label), Bytes{0}, rest); }
 
@@ -53,14 +50,6 @@ Bytes confirmation_input(BytesView channel_binding, BytesView key_id)
     return labelled("imprint/1 key confirmation", concat(channel_binding, key_id));
 }
 
-Secret transaction_hmac(const Secret& transaction_key, BytesView input)
-{
-    Secret out(digest_size);
-    unsigned size = 0;
-    if (HMAC(EVP_sha256(), transaction_key.data(), static_cast<int>(transaction_key.size()), input.data(), input.size(),
-             out.data(), &size) == nullptr)
-        throw openssl_error(Reason::internal, "cannot compute an HMAC");
-    return out;
-}
+Secret transaction_hmac(const Secret& transaction_key, BytesView input) { return hmac_sha256(transaction_key, input); }
 
 } // namespace imprint::protocol
