@@ -9,7 +9,7 @@ namespace imprint::station {
 
 namespace {
 
-constexpr std::array<std::string_view, 1> migrations{R"(
+constexpr std::array<std::string_view, 2> migrations{R"(
 CREATE TABLE chips (
   chip TEXT PRIMARY KEY,
   identity_kind TEXT NOT NULL,
@@ -88,6 +88,30 @@ CREATE TABLE audit (
 ) STRICT;
 CREATE TRIGGER audit_unchanged BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
 CREATE TRIGGER audit_stays BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
+)",
+                                                     R"(
+CREATE TABLE introductions (
+  selector TEXT PRIMARY KEY,
+  kind TEXT NOT NULL CHECK (kind IN ('tan', 'ticket')),
+  verifier BLOB NOT NULL,
+  chip TEXT NOT NULL,
+  identity_kind TEXT NOT NULL,
+  identity_value TEXT NOT NULL,
+  issued INTEGER NOT NULL,
+  expires INTEGER NOT NULL,
+  issuer TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  state TEXT NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'used', 'revoked')),
+  used_by TEXT NOT NULL DEFAULT '',
+  used INTEGER NOT NULL DEFAULT 0,
+  sequence INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX introductions_promised ON introductions (identity_kind, identity_value) WHERE state = 'open';
+CREATE TRIGGER introductions_stay BEFORE DELETE ON introductions
+  BEGIN SELECT RAISE(ABORT, 'what was given out once is remembered'); END;
+CREATE TRIGGER introductions_burn_once BEFORE UPDATE ON introductions
+  WHEN NEW.state = 'open' OR (OLD.state = 'used' AND NEW.used_by <> OLD.used_by)
+  BEGIN SELECT RAISE(ABORT, 'an introduction is good for one chip'); END;
 )"};
 
 } // namespace

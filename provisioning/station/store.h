@@ -6,6 +6,7 @@
 #include "daemon/pki/certificate.h"
 #include "daemon/pki/issue.h"
 #include "daemon/pki/profile.h"
+#include "provisioning/protocol/introduction.h"
 
 #include <SQLiteCpp/SQLiteCpp.h>
 #include <SQLiteCpp/VariadicBind.h>
@@ -83,6 +84,27 @@ struct ListedIdentity {
     pki::DeviceIdentity identity;
 };
 
+enum class IntroductionState { open, used, revoked };
+std::string_view name(IntroductionState state);
+
+// A transaction number or a ticket that was given out. The number itself is not kept.
+struct IntroductionEntry {
+    std::string selector;
+    protocol::IntroductionKind kind = protocol::IntroductionKind::transaction_number;
+    Secret verifier; // whoever has it can use the introduction
+    std::string chip; // good for this one only; empty: for any
+    std::optional<pki::DeviceIdentity> identity; // the chip that comes with it is, or becomes, this device
+    pki::Time issued, expires;
+    std::string issuer; // an operator's name, or "operator" for whoever works at the station itself
+    std::string reason; // the issuer's words
+    IntroductionState state = IntroductionState::open;
+    // If it is used:
+    std::string used_by; // the chip
+    pki::Time used;
+    std::uint64_t sequence = 0; // of the personalization
+    bool recorded = false; // ... whose record is here
+};
+
 class Store {
 public:
     // Throws Error(storage_failed).
@@ -96,6 +118,7 @@ public:
     std::vector<Chip> chips();
     // Whose identity key this is.
     std::optional<std::string> chip_of_identity_key(BytesView spki);
+    std::optional<std::string> chip_of_identity(const pki::DeviceIdentity& identity);
     // Refusal(identity_taken | chip_already_known) if identity or identity key belong to another chip.
     Verdict add_chip(const Chip& chip, BytesView identity_spki);
     bool set_readmitted(const std::string& id, bool readmitted); // false: no such chip
@@ -123,6 +146,15 @@ public:
     std::vector<std::string> revoke_open_grants(const std::string& chip, pki::Time now);
     std::vector<pki::Revoked> revoked();
     std::uint64_t next_crl_number();
+
+    // --- introductions (store_introductions.cpp)
+    bool add_introduction(const IntroductionEntry& entry); // false: there is one with this selector
+    std::optional<IntroductionEntry> introduction(const std::string& selector);
+    std::vector<IntroductionEntry> introductions(); // all, the oldest first, without their verifiers
+    // For good. False: there is none, it is revoked already, or the record that it led to is here.
+    bool revoke_introduction(const std::string& selector);
+    // For one that is usable_by() this chip (introductions.h), in the same transaction.
+    void burn_introduction(const std::string& selector, const std::string& chip, std::uint64_t sequence, pki::Time now);
 
     // --- records and their way to the archive (store_records.cpp)
     void add_record(const RecordEntry& record); // with its outbox entry

@@ -51,15 +51,21 @@ std::optional<std::string> Store::chip_of_identity_key(BytesView spki)
     return query.getColumn(0).getString();
 }
 
+std::optional<std::string> Store::chip_of_identity(const pki::DeviceIdentity& identity)
+{
+    SQLite::Statement query(database_, "SELECT chip FROM chips WHERE identity_kind = ? AND identity_value = ?");
+    SQLite::bind(query, identity.kind, identity.value);
+    if (!query.executeStep())
+        return std::nullopt;
+    return query.getColumn(0).getString();
+}
+
 Verdict Store::add_chip(const Chip& chip, BytesView identity_spki)
 {
     if (const auto owner = chip_of_identity_key(identity_spki))
         return Refusal{Reason::chip_already_known, "the same TPM is known as chip " + *owner};
-    SQLite::Statement taken(database_, "SELECT chip FROM chips WHERE identity_kind = ? AND identity_value = ?");
-    SQLite::bind(taken, chip.identity.kind, chip.identity.value);
-    if (taken.executeStep())
-        return Refusal{Reason::identity_taken,
-                       chip.identity.value + " belongs to chip " + taken.getColumn(0).getString()};
+    if (const auto owner = chip_of_identity(chip.identity))
+        return Refusal{Reason::identity_taken, chip.identity.value + " belongs to chip " + *owner};
     SQLite::Statement insert(database_,
                              "INSERT INTO chips (chip, identity_kind, identity_value, first_granted, "
                              "identity_certificate, identity_spki) VALUES (?, ?, ?, ?, ?, ?)");

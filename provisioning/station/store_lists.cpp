@@ -13,23 +13,17 @@ std::string number_text(std::uint64_t number, unsigned width)
     return digits;
 }
 
-// Somebody has it, or is to have it.
+// Somebody has it, or is to have it. What an introduction promised stays promised when that has expired: a range has
+// other numbers.
 bool is_spoken_for(SQLite::Database& database, const pki::DeviceIdentity& identity)
 {
     SQLite::Statement query(database,
                             "SELECT 1 FROM chips WHERE identity_kind = ?1 AND identity_value = ?2 UNION ALL "
-                            "SELECT 1 FROM identity_list WHERE identity_kind = ?1 AND identity_value = ?2");
+                            "SELECT 1 FROM identity_list WHERE identity_kind = ?1 AND identity_value = ?2 UNION ALL "
+                            "SELECT 1 FROM introductions WHERE identity_kind = ?1 AND identity_value = ?2 "
+                            "AND state = 'open'");
     SQLite::bind(query, identity.kind, identity.value);
     return query.executeStep();
-}
-
-std::optional<std::string> holder(SQLite::Database& database, const pki::DeviceIdentity& identity)
-{
-    SQLite::Statement query(database, "SELECT chip FROM chips WHERE identity_kind = ? AND identity_value = ?");
-    SQLite::bind(query, identity.kind, identity.value);
-    if (!query.executeStep())
-        return std::nullopt;
-    return query.getColumn(0).getString();
 }
 
 // The next number of the first range that has any left.
@@ -77,7 +71,7 @@ Result<pki::DeviceIdentity> Store::assign_identity(const std::string& chip)
     listed.bind(1, chip);
     if (listed.executeStep()) {
         const pki::DeviceIdentity identity{listed.getColumn(0), listed.getColumn(1)};
-        if (const auto other = holder(database_, identity))
+        if (const auto other = chip_of_identity(identity))
             return Refusal{Reason::identity_taken, identity.value + " belongs to chip " + *other};
         return identity;
     }
@@ -102,7 +96,7 @@ Result<bool> Store::list_identity(const ListedIdentity& listed)
         return Refusal{Reason::identity_taken,
                        "chip " + query.getColumn(0).getString() + " is listed with " + there.value};
     }
-    if (const auto other = holder(database_, listed.identity); other && *other != listed.chip)
+    if (const auto other = chip_of_identity(listed.identity); other && *other != listed.chip)
         return Refusal{Reason::identity_taken, listed.identity.value + " belongs to chip " + *other};
     if (const auto known = chip(listed.chip); known && known->identity != listed.identity)
         return Refusal{Reason::identity_taken, "the chip has the identity " + known->identity.value};
