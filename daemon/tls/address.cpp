@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/tls/address.h"
 
+#include "daemon/base/serial.h"
 #include "daemon/tls/link.h"
 
 #include <arpa/inet.h>
@@ -23,7 +24,7 @@ constexpr std::string_view unix_prefix = "unix:";
 [[noreturn]] void throw_not_an_address(const std::string& text)
 {
     throw Error(Reason::invalid_argument,
-                "not an address: \"" + text + "\" (host, host:port, [v6]:port or unix:/path)");
+                "not an address: \"" + text + "\" (host, host:port, [v6]:port, unix:/path or serial:/dev/NAME)");
 }
 
 std::optional<std::uint16_t> parse_port(std::string_view digits)
@@ -100,6 +101,8 @@ Address parse_address(const std::string& text, std::uint16_t default_port)
 
 std::string host_of(const std::string& address)
 {
+    if (is_serial(address))
+        return {};
     const auto host = parse_address(address, 1).host;
     return host.substr(0, host.find('%')); // without the zone of a link-local address
 }

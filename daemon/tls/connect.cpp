@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "daemon/base/serial.h"
 #include "daemon/tls/address.h"
 #include "daemon/tls/link.h"
 
@@ -89,6 +90,8 @@ Fd connect_to_any(const Endpoints& endpoints, const std::string& address, Deadli
 
 Fd connect(const std::string& address, std::uint16_t default_port, Deadline deadline, const Cancel& cancel)
 {
+    if (is_serial(address))
+        return open_serial(parse_serial(address));
     const auto endpoints = resolve(parse_address(address, default_port), deadline, cancel, look_up);
     return connect_to_any(endpoints, address, deadline, cancel);
 }

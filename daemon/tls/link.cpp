@@ -33,11 +33,31 @@ timespec remaining(Deadline deadline)
 
 bool try_again() { return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR; }
 
+void set_nonblocking(int fd)
+{
+    const int flags = fcntl(fd, F_GETFL);
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0)
+        throw Error(Reason::invalid_argument, std::string("not a usable descriptor: ") + std::strerror(errno));
+}
+
 // Without SIGPIPE. What is no socket (a serial line) never raises it.
 ssize_t send_quietly(int fd, BytesView data)
 {
     const ssize_t sent = ::send(fd, data.data(), data.size(), MSG_NOSIGNAL);
     return sent < 0 && errno == ENOTSOCK ? ::write(fd, data.data(), data.size()) : sent;
+}
+
+// Whether there is something to read before the time has passed. Throws Error(cancelled).
+bool becomes_ready(int fd, Deadline until, const Cancel& cancel)
+{
+    try {
+        wait(fd, POLLIN, until, cancel, "while waiting for the line to fall silent");
+        return true;
+    } catch (const Error& error) {
+        if (error.reason() != Reason::timed_out)
+            throw;
+        return false;
+    }
 }
 
 Link& link_of(BIO* bio) { return *static_cast<Link*>(BIO_get_data(bio)); }
@@ -88,6 +108,20 @@ void wait(int fd, short events, Deadline deadline, const Cancel& cancel, const s
     }
 }
 
+void drain(int line, Deadline deadline, const Cancel& cancel)
+{
+    constexpr auto quiet = std::chrono::milliseconds(600);
+    set_nonblocking(line);
+    std::array<std::uint8_t, 4096> stale{};
+    while (becomes_ready(line, std::min(deadline, std::chrono::steady_clock::now() + quiet), cancel)) {
+        const ssize_t n = ::read(line, stale.data(), stale.size());
+        if (n == 0 || (n < 0 && !try_again()))
+            throw Error(Reason::connection_lost, "the line has hung up");
+        if (std::chrono::steady_clock::now() >= deadline)
+            throw Error(Reason::timed_out, "the line does not fall silent");
+    }
+}
+
 Cancel::Cancel()
     : event_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))
 {
@@ -110,9 +144,7 @@ Link::Link(Fd fd, const Cancel& cancel)
     : fd_(std::move(fd))
     , cancel_(cancel)
 {
-    const int flags = fcntl(fd_.get(), F_GETFL);
-    if (flags < 0 || fcntl(fd_.get(), F_SETFL, flags | O_NONBLOCK) != 0)
-        throw Error(Reason::invalid_argument, std::string("not a usable descriptor: ") + std::strerror(errno));
+    set_nonblocking(fd_.get());
 }
 
 std::size_t Link::receive(std::span<std::uint8_t> into)

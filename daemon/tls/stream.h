@@ -28,10 +28,16 @@ private:
 using Deadline = std::chrono::steady_clock::time_point;
 
 // Connects to "host:port", "[v6]:port" or "unix:/path" (default port where none is given); every address of the host
-// is tried in turn. Error(connection_refused | timed_out | cancelled | invalid_argument).
+// is tried in turn. Error(connection_refused | timed_out | cancelled | invalid_argument). A serial line
+// ("serial:/dev/ttyS1,9600") is opened only; Error(not_configured | busy).
 Fd connect(const std::string& address, std::uint16_t default_port, Deadline deadline, const Cancel& cancel);
-// The name to check in the peer's certificate: host of the address; empty for a Unix socket or a descriptor.
+// The name to check in the peer's certificate: host of the address; empty for a Unix socket or a serial line.
 std::string host_of(const std::string& address);
+
+// Throws away what a former conversation left in a terminal line: returns when nothing has arrived for a while (longer
+// than the station takes to find its line quiet). Error(connection_lost) where the line hung up, Error(timed_out) where
+// it never falls silent.
+void drain(int line, Deadline deadline, const Cancel& cancel);
 
 struct ClientIdentity {
     pki::Certificates chain; // own certificate first

@@ -10,7 +10,7 @@ _imprintctl() {
     done
     case $command in
     '') mapfile -t COMPREPLY < <(compgen -W "$commands $options" -- "$current") ;;
-    personalize) mapfile -t COMPREPLY < <(compgen -W "--no-switch $options" -- "$current") ;;
+    personalize) mapfile -t COMPREPLY < <(compgen -W "--no-switch --proxy-command $options" -- "$current") ;;
     export-backup | restore)
         compopt -o filenames
         mapfile -t COMPREPLY < <(compgen -f -- "$current")

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // imprintctl: the command line over org.imprint.Device1.
 #include "backup/package/record.h"
-#include "daemon/base/file.h"
+#include "daemon/base/serial.h"
 #include "dbus/imprintctl/client.h"
 #include "dbus/imprintctl/output.h"
+#include "dbus/imprintctl/peer.h"
 
 #include <CLI/CLI.hpp>
 
@@ -21,6 +22,7 @@ namespace {
 struct Options {
     Style style;
     std::string address; // personalize, recover; empty: as configured
+    std::string proxy_command; // personalize
     bool no_switch = false;
     std::string file = "-"; // export-backup, restore
 };
@@ -37,6 +39,10 @@ public:
 
     void personalize()
     {
+        if (!options_.proxy_command.empty())
+            return personalize_through_command();
+        if (is_serial(options_.address))
+            return personalize_over(open_serial(parse_serial(options_.address)).get());
         change("Personalize", [this](sd_bus_message* call) {
             return sd_bus_message_append(call, "sa{sv}", options_.address.c_str(), 1, "switch", "b",
                                          options_.no_switch ? 0 : 1);
@@ -86,6 +92,26 @@ public:
     void end_progress() { output_.end_progress(); }
 
 private:
+    // The way to the station is the caller's: the daemon needs no right to the line.
+    void personalize_over(int descriptor)
+    {
+        change("PersonalizeWithDescriptor", [this, descriptor](sd_bus_message* call) {
+            return sd_bus_message_append(call, "ha{sv}", descriptor, 1, "switch", "b", options_.no_switch ? 0 : 1);
+        });
+    }
+
+    void personalize_through_command()
+    {
+        ProxyCommand command(options_.proxy_command);
+        try {
+            personalize_over(command.descriptor());
+        } catch (Failure& failure) {
+            if (const auto end = command.finish())
+                failure.why += " (the command " + *end + ")";
+            throw;
+        }
+    }
+
     void change(const char* method, const Client::Arguments& arguments)
     {
         Client::Progress progress;
@@ -132,7 +158,13 @@ void declare(CLI::App& app, Options& options, Command& chosen)
     add("status", "Show the device's state", &Commands::status);
     auto* personalize =
         add("personalize", "Personalize the device and switch it to the operating state", &Commands::personalize);
-    personalize->add_option("ADDRESS", options.address, "Station: host:port or unix:/path (default: as configured)");
+    auto* address =
+        personalize->add_option("ADDRESS", options.address,
+                                "Station: host:port, unix:/path or serial:/dev/NAME[,BAUD] (default: as configured)");
+    personalize
+        ->add_option("--proxy-command", options.proxy_command,
+                     "Talk to the station through this command's standard input and output")
+        ->excludes(address);
     personalize->add_flag("--no-switch", options.no_switch, "Stop before the switch");
     add("enter-operating", "Switch a personalized device to the operating state", &Commands::enter_operating);
     add("enter-personalization", "Switch back: the module key dies", &Commands::enter_personalization);

@@ -3,22 +3,66 @@
 
 #include "provisioning/protocol/framing.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 namespace imprint::device {
 
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
-std::unique_ptr<tls::Stream> open(Device::Link station, const pki::Trust& trust, tls::Deadline deadline,
+// What a handshake ends with when bytes of something else stand in the line, here or at the station.
+bool may_be_noise(Reason reason)
+{
+    return reason == Reason::malformed_message || reason == Reason::unsupported_version ||
+        reason == Reason::signature_invalid || reason == Reason::connection_lost;
+}
+
+Fd duplicate(const Fd& fd)
+{
+    Fd own(fcntl(fd.get(), F_DUPFD_CLOEXEC, 3));
+    if (!own)
+        throw_errno("cannot duplicate the descriptor of a line");
+    return own;
+}
+
+tls::ClientSettings settings_for(const pki::Trust& trust, const std::string& server_name)
+{
+    return {trust, pki::Role::station_tls, server_name, std::string(protocol::alpn), std::nullopt};
+}
+
+// A terminal line has no beginning and no end: half of a former conversation may still be in it, on either side. It is
+// drained first, and a handshake that stumbles over the rest is tried again.
+std::unique_ptr<tls::Stream> over_line(const Fd& line, const pki::Trust& trust, std::chrono::seconds timeout,
+                                       const tls::Cancel& cancel)
+{
+    constexpr int handshakes = 3;
+    for (int left = handshakes;; --left) {
+        tls::drain(line.get(), Clock::now() + timeout, cancel);
+        try {
+            return std::make_unique<tls::Stream>(duplicate(line), settings_for(trust, {}), Clock::now() + timeout,
+                                                 cancel);
+        } catch (const Error& error) {
+            if (left == 1 || !may_be_noise(error.reason()))
+                throw;
+        }
+    }
+}
+
+std::unique_ptr<tls::Stream> open(Device::Link station, const pki::Trust& trust, std::chrono::seconds timeout,
                                   const tls::Cancel& cancel)
 {
-    tls::ClientSettings client{trust, pki::Role::station_tls, {}, std::string(protocol::alpn), std::nullopt};
-    if (auto* fd = std::get_if<Fd>(&station))
-        return std::make_unique<tls::Stream>(std::move(*fd), std::move(client), deadline, cancel);
-    const auto& address = std::get<std::string>(station);
-    client.server_name = tls::host_of(address);
-    return std::make_unique<tls::Stream>(tls::connect(address, protocol::default_port, deadline, cancel),
-                                         std::move(client), deadline, cancel);
+    const auto deadline = Clock::now() + timeout;
+    std::string name;
+    if (const auto* address = std::get_if<std::string>(&station)) {
+        name = tls::host_of(*address);
+        station = tls::connect(*address, protocol::default_port, deadline, cancel);
+    }
+    auto& fd = std::get<Fd>(station);
+    if (isatty(fd.get()) != 0)
+        return over_line(fd, trust, timeout, cancel);
+    return std::make_unique<tls::Stream>(std::move(fd), settings_for(trust, name), deadline, cancel);
 }
 
 } // namespace
@@ -26,7 +70,7 @@ std::unique_ptr<tls::Stream> open(Device::Link station, const pki::Trust& trust,
 Conversation::Conversation(Device::Link station, const pki::Trust& trust, const Settings& settings,
                            const tls::Cancel& cancel)
     : message_timeout_(settings.message_timeout)
-    , stream_(open(std::move(station), trust, Clock::now() + settings.connect_timeout, cancel))
+    , stream_(open(std::move(station), trust, settings.connect_timeout, cancel))
 {
 }
 

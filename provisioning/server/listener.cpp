@@ -111,17 +111,23 @@ struct Listener::Impl : std::enable_shared_from_this<Impl> {
     asio::awaitable<void> serve(Protocol::socket socket);
 };
 
-asio::awaitable<void> Listener::Impl::serve(Protocol::socket socket)
+asio::awaitable<void> handle(const Listener::Handler& handler, Stream stream, std::string peer)
 {
-    const std::string peer = peer_of(socket);
     try {
-        asio::awaitable<void> handling = handler(Stream(std::move(socket)), peer);
+        asio::awaitable<void> handling = handler(std::move(stream), peer);
         co_await std::move(handling);
     } catch (const boost::system::system_error& e) { // its what() has a place in Boost's source, too
         log(Priority::info, "connection ended", {{"PEER", peer}, {"DETAIL", e.code().message()}});
     } catch (const std::exception& e) {
         log(Priority::warning, "connection failed", {{"PEER", peer}, {"DETAIL", e.what()}});
     }
+}
+
+asio::awaitable<void> Listener::Impl::serve(Protocol::socket socket)
+{
+    std::string peer = peer_of(socket);
+    asio::awaitable<void> handling = handle(handler, Stream(std::move(socket)), std::move(peer));
+    co_await std::move(handling);
     --count;
     slot.cancel();
 }

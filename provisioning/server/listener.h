@@ -39,4 +39,7 @@ private:
     std::shared_ptr<Impl> impl_;
 };
 
+// One connection from beginning to end: what the handler throws is logged.
+boost::asio::awaitable<void> handle(const Listener::Handler& handler, Stream stream, std::string peer);
+
 } // namespace imprint::server

@@ -28,6 +28,9 @@ public:
     // Prints "listening <what> <address>" to stdout, at once: whoever started the process may connect now.
     static void announce(const std::string& what, const std::string& address);
 
+    // Ends run() as a signal does; from inside the loop.
+    void stop();
+
     // Runs the loop: READY=1 (and the watchdog's pings) until a signal comes, then STOPPING=1, the callbacks, and at
     // most `grace` for what is still going on. What a handler throws ends it.
     void run(std::chrono::seconds grace = std::chrono::seconds(10));

@@ -9,6 +9,7 @@
 
 #include <functional>
 #include <iostream>
+#include <unistd.h>
 
 namespace imprint::station {
 
@@ -56,7 +57,16 @@ int serve(Options& options)
     server::Service service;
     const Server server(service, options.server, std::move(station));
     service.run();
-    return exit_ok;
+    return options.server.stdio && !server.has_recorded() ? exit_failed : exit_ok;
+}
+
+// Standard input and output carry TLS there: nobody can type or read that.
+void require_a_way_in(const ServerSettings& settings)
+{
+    if (settings.stdio && (isatty(STDIN_FILENO) != 0 || isatty(STDOUT_FILENO) != 0))
+        throw CLI::ValidationError("--stdio", "standard input and output are a terminal");
+    if (!settings.stdio && settings.listen.empty())
+        throw CLI::RequiredError("--listen or --stdio");
 }
 
 void add_server(CLI::App& app, Options& o, Action& action)
@@ -65,7 +75,9 @@ void add_server(CLI::App& app, Options& o, Action& action)
     auto add = [serve_command](const char* option, auto& value, const char* text) {
         return serve_command->add_option(option, value, text)->capture_default_str();
     };
-    add("--listen", o.server.listen, "Addresses (host:port or unix:/path)")->required();
+    add("--listen", o.server.listen, "Addresses (host:port, unix:/path or serial:/dev/NAME[,BAUD])");
+    serve_command->add_flag("--stdio", o.server.stdio,
+                            "Listen nowhere: one conversation on standard input and output, then end");
     add("--directory", o.credentials.directory, "Certificates and keys, as imprint-authority makes them");
     add("--signing-key", o.credentials.signing_key, "OSSL_STORE URI of the signing key, if it is elsewhere");
     add("--identity-ca-key", o.credentials.identity_ca_key, "OSSL_STORE URI of the identity CA's key");
@@ -80,7 +92,10 @@ void add_server(CLI::App& app, Options& o, Action& action)
     add("--max-connections", o.server.max_connections, "For each address")->check(CLI::Range(1U, 65536U));
     add("--handshake-timeout", o.handshake_seconds, "Seconds")->check(CLI::Range(1U, 3600U));
     add("--message-timeout", o.message_seconds, "Seconds for each message")->check(CLI::Range(1U, 3600U));
-    serve_command->final_callback([&] { action = [&o] { return serve(o); }; });
+    serve_command->final_callback([&] {
+        require_a_way_in(o.server);
+        action = [&o] { return serve(o); };
+    });
 }
 
 // Works on the database.

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "provisioning/station/server.h"
 
+#include "daemon/base/serial.h"
 #include "provisioning/protocol/framing.h"
+#include "provisioning/server/line.h"
 #include "provisioning/server/log.h"
 #include "provisioning/server/tls.h"
 #include "provisioning/server/tls_stream.h"
@@ -13,6 +15,9 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/redirect_error.hpp>
+
+#include <fcntl.h>
+#include <unistd.h>
 
 namespace imprint::station {
 
@@ -47,7 +52,9 @@ struct Server::Impl {
     asio::ssl::context context;
     asio::steady_timer crl_timer;
     bool stopping = false;
+    bool recorded = false; // a device has got its receipt
     std::vector<std::unique_ptr<server::Listener>> listeners;
+    std::vector<std::unique_ptr<server::SerialListener>> lines;
     std::unique_ptr<ArchiveClient> client;
     std::unique_ptr<Outbox> outbox;
     asio::thread_pool worker{1}; // last: what runs in it uses all the above
@@ -65,6 +72,8 @@ struct Server::Impl {
 
     void start(server::Service& service);
     void stop();
+    void listen(const asio::any_io_executor& executor, const std::string& address);
+    asio::awaitable<void> serve_stdio(server::Service& service);
     void write_list();
     asio::awaitable<void> renew_crl();
     asio::awaitable<void> serve(server::Stream stream, std::string peer);
@@ -97,6 +106,7 @@ asio::awaitable<void> Server::Impl::converse(TlsStream& stream, StationSession& 
         const Answer made = co_await answer(session, received);
         if (!made.message.empty())
             co_await server::write_message(stream, made.message, settings.message_timeout);
+        recorded = recorded || made.receipt;
         last = made.last;
     }
 }
@@ -172,13 +182,46 @@ void Server::Impl::start(server::Service& service)
         outbox = std::make_unique<Outbox>(executor, worker, store, *client);
         outbox->start();
     }
-    for (const auto& address : settings.listen) {
-        auto listener = std::make_unique<server::Listener>(executor, address, settings.max_connections);
-        listener->start(
-            [this](server::Stream stream, std::string peer) { return serve(std::move(stream), std::move(peer)); });
-        server::Service::announce("station", listener->address());
-        listeners.push_back(std::move(listener));
+    if (settings.stdio) {
+        asio::co_spawn(
+            executor, [this, &service] { return serve_stdio(service); }, asio::detached);
+        return;
     }
+    for (const auto& address : settings.listen)
+        listen(executor, address);
+}
+
+void Server::Impl::listen(const asio::any_io_executor& executor, const std::string& address)
+{
+    const auto handler = [this](server::Stream stream, std::string peer) {
+        return serve(std::move(stream), std::move(peer));
+    };
+    const auto open = [&](auto& list, auto listener) {
+        listener->start(handler);
+        server::Service::announce("station", listener->address());
+        list.push_back(std::move(listener));
+    };
+    if (is_serial(address))
+        open(lines, std::make_unique<server::SerialListener>(executor, address));
+    else
+        open(listeners, std::make_unique<server::Listener>(executor, address, settings.max_connections));
+}
+
+// Whatever else would be written to standard output goes to standard error from here on.
+asio::awaitable<void> Server::Impl::serve_stdio(server::Service& service)
+{
+    Fd in(fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3));
+    Fd out(fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3));
+    dup2(STDERR_FILENO, STDOUT_FILENO);
+    const auto handler = [this](server::Stream stream, std::string peer) {
+        return serve(std::move(stream), std::move(peer));
+    };
+    try {
+        co_await server::converse_over(std::move(in), std::move(out), handler, "stdio");
+    } catch (const std::exception& e) {
+        log(server::Priority::error, "no conversation is possible", {{"DETAIL", e.what()}});
+    }
+    service.stop();
 }
 
 void Server::Impl::stop()
@@ -189,6 +232,8 @@ void Server::Impl::stop()
         outbox->stop();
     for (const auto& listener : listeners)
         listener->close();
+    for (const auto& line : lines)
+        line->close();
 }
 
 std::filesystem::path database_path(const std::filesystem::path& state) { return state / "station.db"; }
@@ -203,5 +248,7 @@ Server::Server(server::Service& service, ServerSettings settings, Station statio
 }
 
 Server::~Server() = default;
+
+bool Server::has_recorded() const { return impl_->recorded; }
 
 } // namespace imprint::station

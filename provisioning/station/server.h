@@ -12,7 +12,8 @@ namespace imprint::station {
 
 struct ServerSettings {
     std::filesystem::path state; // directory of the database and the CRL
-    std::vector<std::string> listen; // "host:port" or "unix:/path"
+    std::vector<std::string> listen; // "host:port", "unix:/path" or "serial:/dev/NAME,BAUD"
+    bool stdio = false; // one conversation on standard input and output instead
     std::string archive; // "https://host:port"; empty: records wait until there is one
     std::size_t max_connections = 256; // for each address
     std::chrono::seconds handshake_timeout{10};
@@ -24,9 +25,13 @@ std::filesystem::path crl_path(const std::filesystem::path& state);
 
 class Server {
 public:
-    // Opens the database, writes the CRL, listens, and announces "station" with every address.
+    // Opens the database, writes the CRL, listens, and announces "station" with every address. On standard input and
+    // output: says nothing else there, and stops the service after the conversation.
     Server(server::Service& service, ServerSettings settings, Station station);
     ~Server();
+
+    // Whether a device has got its receipt since the start.
+    bool has_recorded() const;
 
 private:
     struct Impl;

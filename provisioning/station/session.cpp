@@ -147,6 +147,7 @@ Result<Answer> StationSession::on_backup(const protocol::Backup& backup, pki::Ti
     Answer out = answer(message);
     out.last = true;
     out.record_stored = true;
+    out.receipt = true;
     out.audit.push_back(audited);
     return out;
 }
@@ -172,6 +173,7 @@ Result<Answer> StationSession::on_resume(const protocol::Resume& resume, pki::Ti
     message.mutable_receipt()->set_record(to_string(record->record));
     Answer out = answer(message);
     out.last = true;
+    out.receipt = true;
     out.audit.push_back(audited);
     return out;
 }

@@ -18,6 +18,7 @@ struct Answer {
     bool last = false; // the conversation is over once it is sent
     std::vector<AuditEntry> audit; // what was entered into the audit log, for the journal too
     bool record_stored = false; // the outbox has something new
+    bool receipt = false; // the message is the device's receipt
     bool revoked = false; // the CRL has to be written anew
 };
 
