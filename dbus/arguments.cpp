@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dbus/arguments.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -58,10 +57,7 @@ Fd read_descriptor(sd_bus_message* call)
         refuse(std::string("the descriptor cannot be examined: ") + std::strerror(errno));
     if (!S_ISSOCK(info.st_mode) && isatty(borrowed) == 0)
         refuse("the descriptor is neither a socket nor a terminal line");
-    Fd own(fcntl(borrowed, F_DUPFD_CLOEXEC, 3));
-    if (!own)
-        throw_errno("cannot keep the descriptor");
-    return own;
+    return duplicate(borrowed);
 }
 
 PersonalizeOptions read_personalize_options(sd_bus_message* call)

@@ -81,6 +81,14 @@ void write_durably(const std::filesystem::path& path, BytesView content, mode_t 
 
 } // namespace
 
+Fd duplicate(int fd)
+{
+    Fd own(fcntl(fd, F_DUPFD_CLOEXEC, 3));
+    if (!own)
+        throw_errno("cannot duplicate a descriptor");
+    return own;
+}
+
 Fd::~Fd()
 {
     if (fd_ >= 0)

@@ -42,6 +42,9 @@ private:
     int fd_ = -1;
 };
 
+// A second descriptor of the same open file. Throws Error(storage_failed).
+Fd duplicate(int fd);
+
 // "<context>: <strerror(errno)>" as Error(storage_failed).
 [[noreturn]] void throw_errno(const std::string& context);
 

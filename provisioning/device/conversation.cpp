@@ -3,7 +3,6 @@
 
 #include "provisioning/protocol/framing.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 namespace imprint::device {
@@ -16,15 +15,7 @@ using Clock = std::chrono::steady_clock;
 bool may_be_noise(Reason reason)
 {
     return reason == Reason::malformed_message || reason == Reason::unsupported_version ||
-        reason == Reason::signature_invalid || reason == Reason::connection_lost;
-}
-
-Fd duplicate(const Fd& fd)
-{
-    Fd own(fcntl(fd.get(), F_DUPFD_CLOEXEC, 3));
-    if (!own)
-        throw_errno("cannot duplicate the descriptor of a line");
-    return own;
+        reason == Reason::signature_invalid || reason == Reason::connection_lost || reason == Reason::timed_out;
 }
 
 tls::ClientSettings settings_for(const pki::Trust& trust, const std::string& server_name)
@@ -33,16 +24,16 @@ tls::ClientSettings settings_for(const pki::Trust& trust, const std::string& ser
 }
 
 // A terminal line has no beginning and no end: half of a former conversation may still be in it, on either side. It is
-// drained first, and a handshake that stumbles over the rest is tried again.
-std::unique_ptr<tls::Stream> over_line(const Fd& line, const pki::Trust& trust, std::chrono::seconds timeout,
+// drained first, and a handshake that stumbles over the rest is tried again, each with its share of the time.
+std::unique_ptr<tls::Stream> over_line(const Fd& line, const pki::Trust& trust, tls::Deadline deadline,
                                        const tls::Cancel& cancel)
 {
-    constexpr int handshakes = 3;
-    for (int left = handshakes;; --left) {
-        tls::drain(line.get(), Clock::now() + timeout, cancel);
+    for (int left = 3;; --left) {
+        const auto now = Clock::now();
+        const auto share = now + (deadline - now) / left;
         try {
-            return std::make_unique<tls::Stream>(duplicate(line), settings_for(trust, {}), Clock::now() + timeout,
-                                                 cancel);
+            tls::drain(line.get(), share, cancel);
+            return std::make_unique<tls::Stream>(duplicate(line.get()), settings_for(trust, {}), share, cancel);
         } catch (const Error& error) {
             if (left == 1 || !may_be_noise(error.reason()))
                 throw;
@@ -50,10 +41,9 @@ std::unique_ptr<tls::Stream> over_line(const Fd& line, const pki::Trust& trust, 
     }
 }
 
-std::unique_ptr<tls::Stream> open(Device::Link station, const pki::Trust& trust, std::chrono::seconds timeout,
+std::unique_ptr<tls::Stream> open(Device::Link station, const pki::Trust& trust, tls::Deadline deadline,
                                   const tls::Cancel& cancel)
 {
-    const auto deadline = Clock::now() + timeout;
     std::string name;
     if (const auto* address = std::get_if<std::string>(&station)) {
         name = tls::host_of(*address);
@@ -61,7 +51,7 @@ std::unique_ptr<tls::Stream> open(Device::Link station, const pki::Trust& trust,
     }
     auto& fd = std::get<Fd>(station);
     if (isatty(fd.get()) != 0)
-        return over_line(fd, trust, timeout, cancel);
+        return over_line(fd, trust, deadline, cancel);
     return std::make_unique<tls::Stream>(std::move(fd), settings_for(trust, name), deadline, cancel);
 }
 
@@ -70,7 +60,7 @@ std::unique_ptr<tls::Stream> open(Device::Link station, const pki::Trust& trust,
 Conversation::Conversation(Device::Link station, const pki::Trust& trust, const Settings& settings,
                            const tls::Cancel& cancel)
     : message_timeout_(settings.message_timeout)
-    , stream_(open(std::move(station), trust, settings.connect_timeout, cancel))
+    , stream_(open(std::move(station), trust, Clock::now() + settings.connect_timeout, cancel))
 {
 }
 

@@ -47,7 +47,8 @@ public:
     void refresh();
     Status status() const; // a copy; any thread
 
-    using Link = std::variant<std::string, Fd>; // an address ("host:port", "unix:/path") or a connected descriptor
+    // An address ("host:port", "unix:/path", "serial:/dev/NAME") or a descriptor: a connected socket or a terminal line.
+    using Link = std::variant<std::string, Fd>;
     void personalize(Link station, bool switch_afterwards, const Progress& progress, const tls::Cancel& cancel);
     void enter_operating(const Progress& progress);
     void enter_personalization(const Progress& progress);

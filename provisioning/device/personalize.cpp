@@ -3,6 +3,8 @@
 #include "provisioning/device/receipt.h"
 #include "provisioning/device/session.h"
 
+#include <unistd.h>
+
 namespace imprint::device {
 
 namespace {
@@ -80,6 +82,18 @@ Result<Bytes> take(RemoteSession& session, Conversation& conversation, BytesView
     }
 }
 
+// The way for one more attempt: an address is connected to anew, a terminal line goes on. Any other descriptor is used
+// up by one connection.
+std::optional<Device::Link> once_more(const Device::Link& station)
+{
+    const auto* descriptor = std::get_if<Fd>(&station);
+    if (descriptor == nullptr)
+        return Device::Link(std::get<std::string>(station));
+    if (isatty(descriptor->get()) == 0)
+        return std::nullopt;
+    return Device::Link(duplicate(descriptor->get()));
+}
+
 } // namespace
 
 void Device::Impl::personalize(Link station, bool switch_afterwards, const Progress& progress,
@@ -95,15 +109,15 @@ void Device::Impl::personalize(Link station, bool switch_afterwards, const Progr
 
     if (known_.current() != nullptr)
         require_epoch_as_known(); // otherwise the conversation attests it
-    const bool again = std::holds_alternative<std::string>(station);
     for (int attempts = 1; known_.current() == nullptr; ++attempts) {
-        Link link = again ? Link(std::get<std::string>(station)) : std::move(station);
-        if (attempt(std::move(link), trust, progress, cancel) == Outcome::complete)
+        auto next = once_more(station);
+        if (attempt(std::move(station), trust, progress, cancel) == Outcome::complete)
             break;
         move_past(known_.epoch() + 1);
-        if (!again || attempts == max_attempts)
+        if (!next || attempts == max_attempts)
             throw Error(Reason::sequence_taken,
                         "the device has moved on to epoch " + std::to_string(known_.epoch()) + ": connect it again");
+        station = *std::move(next);
     }
     if (!switch_afterwards) {
         progress(100, "personalized");

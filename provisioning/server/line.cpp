@@ -11,7 +11,6 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
-#include <fcntl.h>
 #include <sys/ioctl.h>
 #include <termios.h>
 
@@ -22,19 +21,11 @@ using boost::system::error_code;
 
 namespace {
 
-constexpr std::chrono::seconds pause_in_record{3};
+constexpr std::chrono::seconds pause_in_record{2};
 constexpr std::chrono::milliseconds quiet{250}; // shorter than a device waits before it begins
 constexpr std::chrono::seconds flushing{2};
 constexpr std::chrono::milliseconds look_again{20};
 constexpr std::chrono::seconds reopening{1};
-
-Fd duplicate(int fd)
-{
-    Fd own(fcntl(fd, F_DUPFD_CLOEXEC, 3));
-    if (!own)
-        throw_errno("cannot duplicate a descriptor");
-    return own;
-}
 
 } // namespace
 

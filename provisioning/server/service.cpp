@@ -45,7 +45,11 @@ asio::io_context& Service::io() { return impl_->io; }
 
 void Service::on_stop(std::function<void()> callback) { impl_->callbacks.push_back(std::move(callback)); }
 
-void Service::stop() { impl_->io.stop(); }
+void Service::stop()
+{
+    impl_->signals.cancel();
+    impl_->io.stop();
+}
 
 void Service::announce(const std::string& what, const std::string& address)
 {

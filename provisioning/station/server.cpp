@@ -16,7 +16,6 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/redirect_error.hpp>
 
-#include <fcntl.h>
 #include <unistd.h>
 
 namespace imprint::station {
@@ -210,8 +209,8 @@ void Server::Impl::listen(const asio::any_io_executor& executor, const std::stri
 // Whatever else would be written to standard output goes to standard error from here on.
 asio::awaitable<void> Server::Impl::serve_stdio(server::Service& service)
 {
-    Fd in(fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3));
-    Fd out(fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3));
+    Fd in = duplicate(STDIN_FILENO);
+    Fd out = duplicate(STDOUT_FILENO);
     dup2(STDERR_FILENO, STDOUT_FILENO);
     const auto handler = [this](server::Stream stream, std::string peer) {
         return serve(std::move(stream), std::move(peer));

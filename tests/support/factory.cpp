@@ -111,6 +111,15 @@ Finished Factory::archive_command(const Arguments& arguments) const
     return run(all);
 }
 
+std::filesystem::path Factory::certify_station(const std::string& name) const
+{
+    const auto keys = *this / (name + "-keys");
+    must(run({IMPRINT_TEST_AUTHORITY, "--directory", (*this / "authority").string(), "station", name, "--host",
+              "127.0.0.1", "--delegate-identity-ca", "--output", keys.string()}),
+         "imprint-authority station");
+    return keys;
+}
+
 void Factory::wait_for_outbox() const { must(station_command({"outbox", "--wait", "30"}), "imprint-station outbox"); }
 
 } // namespace imprint::test

@@ -31,6 +31,8 @@ public:
     Finished archive_command(const Arguments& arguments) const;
     // Returns when the outbox is empty; throws std::runtime_error if it does not get so.
     void wait_for_outbox() const;
+    // The keys of one more station, as imprint-authority makes them.
+    std::filesystem::path certify_station(const std::string& name) const;
     std::filesystem::path operator/(const std::string& name) const { return directory_ / name; }
 
 private:
