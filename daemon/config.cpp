@@ -52,6 +52,13 @@ std::filesystem::path absolute_path(const std::string& value)
     return path;
 }
 
+bool truth(const std::string& value)
+{
+    if (value != "yes" && value != "no")
+        refuse("'" + value + "' is neither yes nor no");
+    return value == "yes";
+}
+
 std::uint32_t number(std::string_view value, int base)
 {
     std::uint32_t out = 0;
@@ -101,6 +108,12 @@ constexpr std::array keys{
     Key{"Device", "TrustBundle", [](Config& c, const std::string& v) { c.device.trust_bundle = absolute_path(v); }},
     Key{"Device", "StationAddress", [](Config& c, const std::string& v) { c.station_address = text(v); }},
     Key{"Device", "ArchiveAddress", [](Config& c, const std::string& v) { c.archive_address = text(v); }},
+    Key{"Device", "RequireCentral", [](Config& c, const std::string& v) { c.device.central.required = truth(v); }},
+    Key{"Device", "RequireCrossCertificate",
+        [](Config& c, const std::string& v) {
+            using protocol::CrossCertificates;
+            c.device.central.cross = truth(v) ? CrossCertificates::required : CrossCertificates::where_present;
+        }},
     Key{"TPM", "TCTI", [](Config& c, const std::string& v) { c.tpm.tcti = text(v); }},
     Key{"TPM", "EpochIndex", [](Config& c, const std::string& v) { c.tpm.epoch_index = handle(v, owner_nv); }},
     Key{"TPM", "AnchorIndex", [](Config& c, const std::string& v) { c.tpm.anchor_index = handle(v, owner_nv); }},

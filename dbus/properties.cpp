@@ -55,6 +55,7 @@ constexpr std::array properties{
     Property{"ReadyToSwitch", same<&Shown::ready_to_switch>},
     Property{"Sequence", same<&Shown::sequence>},
     Property{"Keys", same<&Shown::keys>},
+    Property{"CentralSet", same<&Shown::central_set>},
     Property{"TpmVendor", same<&Shown::tpm_vendor>},
     Property{"TpmFirmware", same<&Shown::tpm_firmware>},
 };
@@ -76,6 +77,7 @@ Shown shown(const device::Status& status, const ProgressReport& progress, bool b
     out.ready_to_switch = status.ready_to_switch;
     out.sequence = status.sequence;
     out.keys = printable_all(status.keys);
+    out.central_set = status.central_set;
     out.tpm_vendor = printable(status.tpm_vendor);
     out.tpm_firmware = printable(status.tpm_firmware);
     return out;

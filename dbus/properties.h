@@ -24,6 +24,7 @@ struct Shown {
     bool ready_to_switch = false;
     std::uint64_t sequence = 0;
     std::vector<std::string> keys;
+    std::uint64_t central_set = 0;
     std::string tpm_vendor, tpm_firmware;
     std::string version = IMPRINT_VERSION;
 };

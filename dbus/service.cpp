@@ -49,6 +49,7 @@ const sd_bus_vtable device1[] = {
     SD_BUS_PROPERTY("ReadyToSwitch", "b", property<&Shown::ready_to_switch>, 0, changes_told),
     SD_BUS_PROPERTY("Sequence", "t", property<&Shown::sequence>, 0, changes_told),
     SD_BUS_PROPERTY("Keys", "as", property<&Shown::keys>, 0, changes_told),
+    SD_BUS_PROPERTY("CentralSet", "t", property<&Shown::central_set>, 0, changes_told),
     SD_BUS_PROPERTY("TpmVendor", "s", property<&Shown::tpm_vendor>, 0, changes_told),
     SD_BUS_PROPERTY("TpmFirmware", "s", property<&Shown::tpm_firmware>, 0, changes_told),
     SD_BUS_PROPERTY("Version", "s", property<&Shown::version>, 0, constant),
@@ -65,6 +66,8 @@ const sd_bus_vtable device1[] = {
                             method<&Service::export_backup>, open),
     SD_BUS_METHOD_WITH_ARGS("Recover", SD_BUS_ARGS("s", archive), SD_BUS_NO_RESULT, method<&Service::recover>, open),
     SD_BUS_METHOD_WITH_ARGS("Restore", SD_BUS_ARGS("ay", record), SD_BUS_NO_RESULT, method<&Service::restore>, open),
+    SD_BUS_METHOD_WITH_ARGS("UpdateCentral", SD_BUS_ARGS("ay", set), SD_BUS_NO_RESULT, method<&Service::update_central>,
+                            open),
     SD_BUS_METHOD_WITH_ARGS("Cancel", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method<&Service::cancel>, open),
 
     SD_BUS_VTABLE_END,
@@ -78,6 +81,7 @@ constexpr auto* enter_operating = "org.imprint.Device1.enter-operating";
 constexpr auto* enter_personalization = "org.imprint.Device1.enter-personalization";
 constexpr auto* recover = "org.imprint.Device1.recover";
 constexpr auto* restore = "org.imprint.Device1.restore";
+constexpr auto* update_central = "org.imprint.Device1.update-central";
 constexpr auto* cancel = "org.imprint.Device1.cancel";
 } // namespace action
 
@@ -188,6 +192,13 @@ void Service::restore(sd_bus_message* call)
     begin(call, action::restore, [this, record = std::move(record)](const auto& progress, const auto& cancelled) {
         device_.restore(record, progress, cancelled);
     });
+}
+
+void Service::update_central(sd_bus_message* call)
+{
+    auto set = read_bytes(call, protocol::max_central_set);
+    begin(call, action::update_central,
+          [this, set = std::move(set)](const auto&, const auto&) { device_.update_central(set); });
 }
 
 void Service::cancel(sd_bus_message* call)

@@ -50,6 +50,7 @@ public:
     void export_backup(sd_bus_message* call);
     void recover(sd_bus_message* call);
     void restore(sd_bus_message* call);
+    void update_central(sd_bus_message* call);
     void cancel(sd_bus_message* call);
 
 private:

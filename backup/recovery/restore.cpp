@@ -4,6 +4,7 @@
 #include "backup/recovery/certificates.h"
 #include "daemon/structures/marshal.h"
 #include "daemon/structures/name.h"
+#include "provisioning/protocol/central_set.h"
 
 namespace imprint::recovery {
 
@@ -46,12 +47,21 @@ Verdict check_module_key(tpm::SecurityModule& module, const package::Record& rec
     return chain ? accepted() : chain.refusal();
 }
 
+// Its chain was checked when the device accepted it; the station's certificates may have ended since.
+Verdict check_central_set(const package::DevicePart& device)
+{
+    if (device.central_set().empty() || protocol::read_central_set(as_bytes(device.central_set())))
+        return accepted();
+    return Refusal{Reason::record_invalid, "the central system's keys in the record cannot be read"};
+}
+
 // Its epoch is gone: it could never sign again.
 void clear_module_key(package::DevicePart& device)
 {
     device.clear_module_object();
     device.clear_module_sensitive();
     device.clear_module_certificate();
+    device.clear_central_set(); // nobody to connect to the central system
 }
 
 } // namespace
@@ -118,9 +128,12 @@ Result<Restored> restore(tpm::SecurityModule& module, tpm::SecurityModule::Work&
                                             record.content.sequence());
     if (!data)
         return data.refusal();
-    if (with_module_key)
+    if (with_module_key) {
         if (const auto verdict = check_module_key(module, record, backup->device(), trust); !verdict)
             return verdict.refusal();
+        if (const auto verdict = check_central_set(backup->device()); !verdict)
+            return verdict.refusal();
+    }
     auto keys = import_keys(work, *data, on_loaded);
     if (with_module_key)
         load_module_key(work, backup->device(), on_loaded);
@@ -144,6 +157,7 @@ lifecycle::Personalization file_of(const Restored& restored, BytesView record, b
         file.mutable_module_key()->set_certificate(device.module_certificate());
     }
     *file.mutable_certificates() = device.certificates();
+    file.set_central_set(device.central_set());
     file.mutable_keys()->Assign(restored.keys.begin(), restored.keys.end());
     file.set_record(to_string(record));
     file.set_receipt(receipt);

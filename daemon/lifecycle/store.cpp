@@ -179,13 +179,10 @@ Content Store::load() const
     for (const std::uint64_t sequence : sequences(directory_)) {
         const std::size_t damaged = content.damaged.size();
         attempt(content, [&] {
-            const auto path = directory_ / file_of(sequence);
-            auto file = read<Personalization>(path);
+            auto file = personalization(sequence);
             if (!file)
                 return;
-            require_owner(content, *file, path);
-            if (file->sequence() != sequence)
-                throw Error(Reason::storage_failed, path.string() + " is the file of another epoch");
+            require_owner(content, *file, directory_ / file_of(sequence));
             content.personalizations.emplace(sequence, *std::move(file));
         });
         if (content.damaged.size() > damaged)
@@ -198,6 +195,15 @@ Content Store::load() const
         content.recovered = std::move(file);
     });
     return content;
+}
+
+std::optional<Personalization> Store::personalization(std::uint64_t sequence) const
+{
+    const auto path = directory_ / file_of(sequence);
+    auto file = read<Personalization>(path);
+    if (file && file->sequence() != sequence)
+        throw Error(Reason::storage_failed, path.string() + " is the file of another epoch");
+    return file;
 }
 
 void Store::save(Chip chip) const { write(directory_ / chip_file, chip); }

@@ -42,6 +42,8 @@ public:
 
     // Throws Error(storage_failed) if the directory itself cannot be read; a missing one is empty.
     Content load() const;
+    // One file of it; nothing if it is not there. Throws Error(storage_failed) if it is damaged.
+    std::optional<Personalization> personalization(std::uint64_t sequence) const;
 
     // Durable when they return. Error(storage_failed) leaves the old file.
     void save(Chip chip) const;

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # bash completion for imprintctl(1)
 _imprintctl() {
-    local commands='status personalize enter-operating enter-personalization export-backup recover restore cancel'
+    local commands='status personalize enter-operating enter-personalization export-backup recover restore update-central cancel'
     local options='--json --quiet --help --version' command='' word
     local current=${COMP_WORDS[COMP_CWORD]}
     COMPREPLY=()
@@ -11,7 +11,7 @@ _imprintctl() {
     case $command in
     '') mapfile -t COMPREPLY < <(compgen -W "$commands $options" -- "$current") ;;
     personalize) mapfile -t COMPREPLY < <(compgen -W "--no-switch --proxy-command $options" -- "$current") ;;
-    export-backup | restore)
+    export-backup | restore | update-central)
         compopt -o filenames
         mapfile -t COMPREPLY < <(compgen -f -- "$current")
         ;;

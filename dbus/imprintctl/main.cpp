@@ -5,6 +5,7 @@
 #include "dbus/imprintctl/client.h"
 #include "dbus/imprintctl/output.h"
 #include "dbus/imprintctl/peer.h"
+#include "provisioning/protocol/central_set.h"
 
 #include <CLI/CLI.hpp>
 
@@ -24,7 +25,7 @@ struct Options {
     std::string address; // personalize, recover; empty: as configured
     std::string proxy_command; // personalize
     bool no_switch = false;
-    std::string file = "-"; // export-backup, restore
+    std::string file = "-"; // export-backup, restore, update-central
 };
 
 class Commands {
@@ -79,12 +80,11 @@ public:
                [this](sd_bus_message* call) { return sd_bus_message_append(call, "s", options_.address.c_str()); });
     }
 
-    void restore()
+    void restore() { change_with("Restore", read_input(package::max_record, "a record")); }
+
+    void update_central()
     {
-        const auto record = read_record();
-        change("Restore", [&](sd_bus_message* call) {
-            return sd_bus_message_append_array(call, 'y', record.data(), record.size());
-        });
+        change_with("UpdateCentral", read_input(protocol::max_central_set, "a list of the central system's keys"));
     }
 
     void cancel() { client_.call("Cancel"); }
@@ -122,19 +122,26 @@ private:
         output_.done(client_.properties());
     }
 
-    Bytes read_record() const
+    void change_with(const char* method, const Bytes& bytes)
+    {
+        change(method, [&](sd_bus_message* call) {
+            return sd_bus_message_append_array(call, 'y', bytes.data(), bytes.size());
+        });
+    }
+
+    Bytes read_input(std::size_t limit, const std::string& what) const
     {
         if (options_.file != "-") {
-            auto content = read_file(options_.file, package::max_record);
+            auto content = read_file(options_.file, limit);
             if (!content)
                 throw Error(Reason::invalid_argument, options_.file + " does not exist");
             return std::move(*content);
         }
-        Bytes content(package::max_record + 1);
+        Bytes content(limit + 1);
         std::cin.read(reinterpret_cast<char*>(content.data()), static_cast<std::streamsize>(content.size()));
         content.resize(static_cast<std::size_t>(std::cin.gcount()));
-        if (content.empty() || content.size() > package::max_record)
-            throw Error(Reason::invalid_argument, "stdin does not hold a record");
+        if (content.empty() || content.size() > limit)
+            throw Error(Reason::invalid_argument, "stdin does not hold " + what);
         return content;
     }
 
@@ -173,6 +180,9 @@ void declare(CLI::App& app, Options& options, Command& chosen)
     add("recover", "Get keys and state back from the archive", &Commands::recover)
         ->add_option("ARCHIVE", options.address, "Archive: http://host:port (default: as configured)");
     add("restore", "Get keys and state back from a record", &Commands::restore)
+        ->add_option("FILE", options.file, "File, or - for stdin")
+        ->required();
+    add("update-central", "Install a newer list of the central system's keys", &Commands::update_central)
         ->add_option("FILE", options.file, "File, or - for stdin")
         ->required();
     add("cancel", "End the running call", &Commands::cancel);

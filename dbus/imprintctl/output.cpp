@@ -50,6 +50,8 @@ std::vector<std::pair<const char*, std::string>> lines(const Json& p)
         {"Newest record", p["Sequence"] != 0 ? std::to_string(p["Sequence"].get<std::uint64_t>()) : ""},
         {"Ready to switch", p["ReadyToSwitch"] ? "yes" : ""},
         {"Keys", joined(p["Keys"], ", ")},
+        {"Central system",
+         p["CentralSet"] != 0 ? "keys of list " + std::to_string(p["CentralSet"].get<std::uint64_t>()) : ""},
         {"Module certificate", present(p["ModuleCertificate"])},
         {"Identity certificate", present(p["IdentityCertificate"])},
         {"TPM", joined(Json{p["TpmVendor"], p["TpmFirmware"]}, ", firmware ")},

@@ -2,8 +2,8 @@
 #include "provisioning/authority/authority.h"
 
 #include "daemon/base/file.h"
+#include "daemon/pki/public_key.h"
 #include "provisioning/authority/new_directory.h"
-#include "provisioning/authority/public_key.h"
 
 #include <algorithm>
 
@@ -72,7 +72,7 @@ pki::Key existing_or_new(const std::string& uri, const fs::path& file, const std
 Bytes given_or_new(const fs::path& given, const fs::path& file, const std::optional<Secret>& passphrase)
 {
     if (!given.empty())
-        return read_public_key(given);
+        return pki::read_public_key(given);
     const auto key = pki::generate_key("P-256");
     pki::store_key(file, key.get(), passphrase);
     return pki::spki(key.get());

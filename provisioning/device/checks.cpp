@@ -117,6 +117,10 @@ Result<Granted> check_grant(const protocol::Grant& grant, const Expected& expect
         return data.refusal();
     if (const auto verdict = check_same_identity(*identity, *module, *data, expected.identity); !verdict)
         return verdict.refusal();
+    if (const auto verdict =
+            check_central_set(as_bytes(grant.central_set()), expected.station.signing, trust, expected.central, now);
+        !verdict)
+        return verdict.refusal();
 
     Granted granted{*module, *identity, {}, {}, *std::move(data)};
     add_missing(granted.identity_issuers, between(*identity_chain));

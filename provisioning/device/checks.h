@@ -5,6 +5,7 @@
 
 #include "backup/package/data_package.h"
 #include "daemon/pki/verify.h"
+#include "provisioning/device/central.h"
 #include "provisioning/protocol/messages.pb.h"
 
 #include <tss2/tss2_tpm2_types.h>
@@ -28,6 +29,7 @@ struct Expected {
     const TPMT_PUBLIC& identity_key;
     pki::ModuleBinding binding;
     std::optional<pki::Certificate> identity; // the identity certificate that this device has already
+    CentralPolicy central;
 };
 
 struct Granted {

@@ -5,6 +5,20 @@
 
 namespace imprint::device {
 
+namespace {
+
+pki::Time now() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
+
+std::uint64_t number_of(const std::optional<lifecycle::Personalization>& file)
+{
+    if (!file || file->central_set().empty())
+        return 0;
+    const auto set = protocol::read_central_set(as_bytes(file->central_set()));
+    return set ? set->number : 0;
+}
+
+} // namespace
+
 Device::Impl::Impl(tpm::Worker& worker, Settings settings)
     : worker_(worker)
     , settings_(std::move(settings))
@@ -39,6 +53,10 @@ void Device::Impl::reload()
 void Device::Impl::publish()
 {
     Status status = status_of(known_);
+    // An update may have come after `known_` was read.
+    const std::lock_guard files_lock(files_mutex_);
+    if (const auto* current = known_.current(); current != nullptr)
+        status.central_set = number_of(store_.personalization(current->sequence()));
     const auto* newest = known_.files.newest();
     Bytes record = newest != nullptr ? to_bytes(newest->record()) : Bytes();
     const std::lock_guard lock(mutex_);
@@ -58,6 +76,40 @@ Bytes Device::Impl::record() const
     if (record_.empty())
         throw Error(Reason::wrong_state, "this device has no record yet");
     return record_;
+}
+
+lifecycle::Personalization Device::Impl::operating_file(const std::string& what) const
+{
+    const Status now_known = status();
+    auto file = now_known.state == State::operating ? store_.personalization(now_known.epoch) : std::nullopt;
+    if (!file || !file->receipt())
+        throw Error(Reason::wrong_state, what + " is possible in the operating state alone");
+    return *std::move(file);
+}
+
+// The file is read, judged and written under one lock: of two updates the one with the higher number stays.
+void Device::Impl::update_central(BytesView set)
+{
+    const auto trust = read_trust(settings_);
+    const std::lock_guard files_lock(files_mutex_);
+    auto file = updated(operating_file("UpdateCentral"), set, trust, settings_.central, now()).or_throw();
+    if (!file)
+        return;
+    store_.save(*file);
+    const auto number = number_of(file);
+    const std::lock_guard lock(mutex_);
+    status_.central_set = number;
+}
+
+std::vector<Bytes> Device::Impl::central_pins() const
+{
+    const auto file = operating_file("a connection to the central system");
+    if (file.central_set().empty())
+        return {};
+    const auto set = protocol::read_central_set(as_bytes(file.central_set()));
+    if (!set)
+        throw Error(Reason::storage_failed, "the central system's keys in the files are damaged");
+    return protocol::pins(*set);
 }
 
 void Device::Impl::require(std::initializer_list<State> allowed, const std::string& what) const
@@ -110,6 +162,10 @@ Device::~Device() = default;
 void Device::refresh() { impl_->refresh(); }
 
 Status Device::status() const { return impl_->status(); }
+
+void Device::update_central(BytesView set) { impl_->update_central(set); }
+
+std::vector<Bytes> Device::central_pins() const { return impl_->central_pins(); }
 
 void Device::personalize(Link station, bool switch_afterwards, const Progress& progress, const tls::Cancel& cancel)
 {

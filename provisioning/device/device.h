@@ -8,6 +8,7 @@
 #include "daemon/pki/verify.h"
 #include "daemon/tls/stream.h"
 #include "daemon/tpm/worker.h"
+#include "provisioning/device/central.h"
 #include "provisioning/device/progress.h"
 
 #include <filesystem>
@@ -21,6 +22,7 @@ struct Settings {
     std::filesystem::path trust_bundle; // /usr/share/imprint/trust.pem
     std::chrono::seconds connect_timeout{10};
     std::chrono::seconds message_timeout{60}; // for each answer of the station
+    CentralPolicy central;
 };
 
 // What the D-Bus properties show. Read from memory: never waits for the TPM.
@@ -34,6 +36,7 @@ struct Status {
     std::uint64_t sequence = 0; // of the newest record; 0 if there is none
     bool ready_to_switch = false; // EnterOperating would work
     std::vector<std::string> keys; // labels of the data package's keys
+    std::uint64_t central_set = 0; // number of the current personalization's set; 0 if it has none
     std::string tpm_vendor, tpm_firmware;
     std::string detail; // for states that need explaining
 };
@@ -57,6 +60,13 @@ public:
     // From an archive's address ("http://host:port") or a record handed in. After TPM2_Clear it prepares the TPM anew.
     void recover(const std::string& archive, const Progress& progress, const tls::Cancel& cancel);
     void restore(BytesView record, const Progress& progress, const tls::Cancel& cancel);
+
+    // Takes an update of the central system's keys, which a station has signed. Durable when it returns; the same set
+    // once more is no error. Any thread, beside a long call too. Throws Error: wrong_state, and why it is refused.
+    void update_central(BytesView set);
+    // The keys that the central system is to have: SHA-256 of each SubjectPublicKeyInfo, the present key first; nothing
+    // where the station gave none. Any thread. Throws Error(wrong_state) but in the operating state.
+    std::vector<Bytes> central_pins() const;
 
 private:
     class Impl;

@@ -18,6 +18,8 @@ public:
     void refresh();
     Status status() const;
     Bytes record() const;
+    void update_central(BytesView set);
+    std::vector<Bytes> central_pins() const;
 
     // Runs a long call; if that fails, looks at TPM and files anew, so that the properties say what is left.
     template <class F>
@@ -48,6 +50,7 @@ private:
     void look_again() noexcept;
     void reload(); // files only
     void publish();
+    lifecycle::Personalization operating_file(const std::string& what) const; // read anew
     void require(std::initializer_list<State> allowed, const std::string& what) const;
     void require_intact_files() const;
 
@@ -83,6 +86,7 @@ private:
     const lifecycle::Store store_;
     Knowledge known_;
     std::optional<tls::Provider> provider_; // made once: OpenSSL numbers what it loads and takes no number back
+    std::mutex files_mutex_; // held while a central set goes from an update into the files and from there into status_
     mutable std::mutex mutex_; // guards the two below
     Status status_;
     Bytes record_;

@@ -181,6 +181,7 @@ Device::Impl::Outcome Device::Impl::converse(Conversation& conversation, const p
                         shown != nullptr ? to_bytes(shown->identity_certificate()) : Bytes(),
                         known_.epoch(),
                         trust,
+                        settings_.central,
                         now(),
                         conversation.channel_binding(),
                         conversation.station_name(),

@@ -52,13 +52,13 @@ void fill(protocol::Capabilities& to, const tpm::Capabilities& from)
 }
 
 package::BackupContent backup_content(const pki::ModuleBinding& binding, const Granted& granted,
-                                      const tpm::CreatedModuleKey& key, BytesView data_package)
+                                      const tpm::CreatedModuleKey& key, const protocol::Grant& grant)
 {
     package::BackupContent content;
     content.set_version(package::format_version);
     content.set_chip_identifier(binding.chip_identifier);
     content.set_sequence(binding.epoch);
-    content.set_data_package(to_string(data_package));
+    content.set_data_package(grant.data_package());
     auto& device = *content.mutable_device();
     device.set_module_object(to_string(key.object));
     device.set_module_sensitive(to_string(key.sensitive));
@@ -66,6 +66,7 @@ package::BackupContent backup_content(const pki::ModuleBinding& binding, const G
     device.set_identity_certificate(to_string(granted.identity.der()));
     for (const auto& issuer : granted.issuers)
         device.add_certificates(to_string(issuer.der()));
+    device.set_central_set(grant.central_set());
     return content;
 }
 
@@ -178,7 +179,7 @@ Verdict DeviceSession::check_epoch(const structures::Attestation& attestation)
 
 Expected DeviceSession::expected()
 {
-    Expected expected{*station_, module_area_, module_.identity_key(), {}, std::nullopt};
+    Expected expected{*station_, module_area_, module_.identity_key(), {}, std::nullopt, situation_.central};
     expected.binding = {nonce_, situation_.epoch + 1, module_.epoch_index_name(),
                         structures::name_of(module_.storage_key()), situation_.chip.chip_identifier()};
     if (!situation_.identity_certificate.empty())
@@ -193,7 +194,7 @@ Result<Bytes> DeviceSession::answer_grant(const protocol::Grant& grant)
     if (!granted)
         return granted.refusal();
     progress_(60, "making the backup package");
-    const Bytes made = make_record(*granted, as_bytes(grant.data_package()));
+    const Bytes made = make_record(*granted, grant);
 
     // From here on nothing is taken from memory: what these bytes give back is what a recovery will find.
     const auto record = package::open_device_record(made, situation_.trust, situation_.now);
@@ -221,7 +222,7 @@ Result<Bytes> DeviceSession::answer_grant(const protocol::Grant& grant)
     return protocol::serialize(message);
 }
 
-Bytes DeviceSession::make_record(const Granted& granted, BytesView data_package)
+Bytes DeviceSession::make_record(const Granted& granted, const protocol::Grant& grant)
 {
     const auto binding = expected().binding;
     const Secret secret = random_secret(package::secret_size);
@@ -236,8 +237,7 @@ Bytes DeviceSession::make_record(const Granted& granted, BytesView data_package)
     content.mutable_sealed_secret()->set_object(to_string(sealed.object));
     content.mutable_sealed_secret()->set_duplicate(to_string(sealed.duplicate));
     content.mutable_sealed_secret()->set_seed(to_string(sealed.seed));
-    content.set_backup_package(
-        to_string(package::seal(backup_content(binding, granted, module_key_, data_package), secret)));
+    content.set_backup_package(to_string(package::seal(backup_content(binding, granted, module_key_, grant), secret)));
 
     const auto key = situation_.provider.key(
         granted.identity.spki(), [this](BytesView message) { return module_.sign_with_identity_key(message); });

@@ -20,6 +20,7 @@ struct Situation {
     Bytes identity_certificate; // DER; empty before the first personalization
     std::uint64_t epoch = 0; // even
     pki::Trust trust;
+    CentralPolicy central;
     pki::Time now;
     Bytes channel_binding; // of the TLS connection
     std::string station_name; // common name in the station's TLS certificate
@@ -48,7 +49,7 @@ private:
     Result<Bytes> answer_receipt(const protocol::Receipt& receipt);
     Verdict check_epoch(const structures::Attestation& attestation);
     Expected expected();
-    Bytes make_record(const Granted& granted, BytesView data_package);
+    Bytes make_record(const Granted& granted, const protocol::Grant& grant);
 
     tpm::SecurityModule& module_;
     const lifecycle::Store& store_;

@@ -2,6 +2,7 @@
 // The operators' commands. Each returns the program's exit code; all work while the server runs.
 #pragma once
 
+#include "provisioning/station/station.h"
 #include "provisioning/station/store.h"
 
 #include <filesystem>
@@ -30,6 +31,18 @@ int show_chip(Store& store, const std::string& chip, bool json);
 int readmit_chip(Store& store, const std::string& chip);
 int quarantine_chip(Store& store, const std::string& chip, const std::string& note);
 int release_chip(Store& store, const std::string& chip);
+
+// A key of the central system, from a PEM public key or request, or from its certificate.
+struct CentralSource {
+    std::filesystem::path public_key, certificate; // one of them
+    std::filesystem::path cross_certificate; // may be empty
+    std::string name; // empty: the certificate's, or "central"
+};
+int add_central(Store& store, const CentralSource& source);
+int list_central(Store& store, bool json);
+int remove_central(Store& store, const std::string& digest);
+// The signed set under the next number, to `file`, or to stdout if that is "-".
+int export_central(Store& store, const Credentials& credentials, const std::filesystem::path& file);
 
 int show_audit(Store& store, bool json);
 // Waits until everything is delivered or refused for good, at most `wait`.

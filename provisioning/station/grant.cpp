@@ -4,6 +4,7 @@
 #include "backup/package/data_package.h"
 #include "daemon/pki/issue.h"
 #include "daemon/structures/wrap.h"
+#include "provisioning/station/central.h"
 #include "provisioning/station/channel_key.h"
 
 #include <algorithm>
@@ -130,6 +131,8 @@ Result<Grants> grant(const Station& station, Store& store, const Claim& claim, c
     out.message.set_identity_certificate(to_string(chip->identity_certificate));
     add_issuers(out.message, station.credentials);
     out.message.set_data_package(to_string(package::serialize(out.granted.package)));
+    if (const auto set = central_set(station.credentials, store, now); !set.empty())
+        out.message.set_central_set(to_string(set));
     return out;
 }
 

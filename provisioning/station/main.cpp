@@ -32,6 +32,9 @@ struct Options {
     std::string chip;
     std::string note;
     SerialRange range;
+    CentralSource central;
+    std::string digest;
+    std::filesystem::path output = "-";
     unsigned wait_seconds = 0;
     bool dry_run = false;
     bool json = false;
@@ -40,14 +43,19 @@ struct Options {
 // What the chosen subcommand does.
 using Action = std::function<int()>;
 
+Credentials credentials(Options& options)
+{
+    options.credentials.passphrase = pki::read_passphrase(options.passphrase);
+    return load_credentials(options.credentials,
+                            std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()));
+}
+
 int serve(Options& options)
 {
-    const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
-    options.credentials.passphrase = pki::read_passphrase(options.passphrase);
     const std::string master_key =
         options.master_key.empty() ? (options.state / "master.key").string() : options.master_key;
     options.profile.module_lifetime = std::chrono::days(options.module_days);
-    Station station{.credentials = load_credentials(options.credentials, now),
+    Station station{.credentials = credentials(options),
                     .vendor_cas = options.vendor_ca.empty() ? pki::Certificates{} : load_vendor_cas(options.vendor_ca),
                     .master_key = load_master_key(master_key),
                     .profile = options.profile};
@@ -69,6 +77,18 @@ void require_a_way_in(const ServerSettings& settings)
         throw CLI::RequiredError("--listen or --stdio");
 }
 
+void add_credentials(CLI::App& command, Options& o)
+{
+    const auto add = [&command](const char* option, auto& value, const char* text) {
+        command.add_option(option, value, text)->capture_default_str();
+    };
+    add("--directory", o.credentials.directory, "Certificates and keys, as imprint-authority makes them");
+    add("--signing-key", o.credentials.signing_key, "OSSL_STORE URI of the signing key, if it is elsewhere");
+    add("--identity-ca-key", o.credentials.identity_ca_key, "OSSL_STORE URI of the identity CA's key");
+    add("--tls-key", o.credentials.tls_key, "OSSL_STORE URI of the TLS key");
+    add("--passphrase", o.passphrase, "The keys' passphrase: fd:N or credential:NAME");
+}
+
 void add_server(CLI::App& app, Options& o, Action& action)
 {
     auto* serve_command = app.add_subcommand("serve", "Personalize devices");
@@ -78,11 +98,7 @@ void add_server(CLI::App& app, Options& o, Action& action)
     add("--listen", o.server.listen, "Addresses (host:port, unix:/path or serial:/dev/NAME[,BAUD])");
     serve_command->add_flag("--stdio", o.server.stdio,
                             "Listen nowhere: one conversation on standard input and output, then end");
-    add("--directory", o.credentials.directory, "Certificates and keys, as imprint-authority makes them");
-    add("--signing-key", o.credentials.signing_key, "OSSL_STORE URI of the signing key, if it is elsewhere");
-    add("--identity-ca-key", o.credentials.identity_ca_key, "OSSL_STORE URI of the identity CA's key");
-    add("--tls-key", o.credentials.tls_key, "OSSL_STORE URI of the TLS key");
-    add("--passphrase", o.passphrase, "The keys' passphrase: fd:N or credential:NAME");
+    add_credentials(*serve_command, o);
     add("--master-key", o.master_key, "File or credential:NAME (default: master.key in the state directory)");
     add("--vendor-ca", o.vendor_ca, "The TPM vendors' CAs: a PEM file or a directory of them");
     add("--archive", o.server.archive, "The archive (https://host:port); without it records wait");
@@ -113,6 +129,7 @@ public:
     void add_endorsement_keys(CLI::App& app);
     void add_identities(CLI::App& app);
     void add_chips(CLI::App& app);
+    void add_central(CLI::App& app);
     void add_logs(CLI::App& app);
 
 private:
@@ -195,6 +212,29 @@ void Commands::add_chips(CLI::App& app)
     add_for_chip(*chip, "release", "End its quarantine", [&o = o_](Store& s) { return release_chip(s, o.chip); });
 }
 
+void Commands::add_central(CLI::App& app)
+{
+    auto* central = app.add_subcommand("central", "Keys by which devices are to know the central system");
+    central->require_subcommand(1);
+    auto* enter = add(*central, "add", "Add one, or give one a new cross-certificate",
+                      [&o = o_](Store& s) { return station::add_central(s, o.central); });
+    auto* key = enter->add_option_group("key");
+    key->add_option("--public-key", o_.central.public_key, "PEM public key or request");
+    key->add_option("--certificate", o_.central.certificate, "PEM certificate of the central system");
+    key->require_option(1);
+    enter->add_option("--cross-certificate", o_.central.cross_certificate,
+                      "This station's signing key, certified by that key: imprint-central certify-station");
+    enter->add_option("--name", o_.central.name, "Its name (default: the certificate's)");
+    add_listing(*central, "list", "Show them", [&o = o_](Store& s) { return list_central(s, o.json); });
+    add(*central, "remove", "Remove one", [&o = o_](Store& s) { return remove_central(s, o.digest); })
+        ->add_option("sha256", o_.digest, "SHA-256 of the public key, as list shows it")
+        ->required();
+    auto* out = add(*central, "export", "Sign the list under a new number, as an update for devices",
+                    [&o = o_](Store& s) { return export_central(s, credentials(o), o.output); });
+    out->add_option("--output", o_.output, "File, or - for stdout")->capture_default_str();
+    add_credentials(*out, o_);
+}
+
 void Commands::add_logs(CLI::App& app)
 {
     add_listing(app, "audit", "Show every grant and every refusal",
@@ -227,6 +267,7 @@ int run(int argc, char** argv)
     commands.add_endorsement_keys(app);
     commands.add_identities(app);
     commands.add_chips(app);
+    commands.add_central(app);
     commands.add_logs(app);
     try {
         app.parse(argc, argv);

@@ -9,7 +9,7 @@ namespace imprint::station {
 
 namespace {
 
-constexpr std::array<std::string_view, 2> migrations{R"(
+constexpr std::array<std::string_view, 3> migrations{R"(
 CREATE TABLE chips (
   chip TEXT PRIMARY KEY,
   identity_kind TEXT NOT NULL,
@@ -112,6 +112,16 @@ CREATE TRIGGER introductions_stay BEFORE DELETE ON introductions
 CREATE TRIGGER introductions_burn_once BEFORE UPDATE ON introductions
   WHEN NEW.state = 'open' OR (OLD.state = 'used' AND NEW.used_by <> OLD.used_by)
   BEGIN SELECT RAISE(ABORT, 'an introduction is good for one chip'); END;
+)",
+                                                     R"(
+CREATE TABLE central_keys (
+  id INTEGER PRIMARY KEY,
+  spki BLOB NOT NULL UNIQUE,
+  name TEXT NOT NULL,
+  cross_certificate BLOB NOT NULL
+) STRICT;
+CREATE TABLE central_number (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), number INTEGER NOT NULL) STRICT;
+INSERT INTO central_number VALUES (1, 0);
 )"};
 
 } // namespace

@@ -105,6 +105,13 @@ struct IntroductionEntry {
     bool recorded = false; // ... whose record is here
 };
 
+// A key of the central system that devices are to know it by.
+struct CentralEntry {
+    Bytes spki; // DER
+    std::string name;
+    Bytes cross_certificate; // DER; empty where the central system has not certified this station
+};
+
 class Store {
 public:
     // Throws Error(storage_failed).
@@ -155,6 +162,16 @@ public:
     bool revoke_introduction(const std::string& selector);
     // For one that is usable_by() this chip (introductions.h), in the same transaction.
     void burn_introduction(const std::string& selector, const std::string& chip, std::uint64_t sequence, pki::Time now);
+
+    // --- the central system's keys (store_central.cpp), the present one first
+    std::vector<CentralEntry> central_keys();
+    // A known key gets the new name and, where one is given, the new cross-certificate. Refusal(central_set_invalid) if
+    // there are four others.
+    Verdict set_central_key(const CentralEntry& entry);
+    bool remove_central_key(BytesView spki); // false: there is no such key
+    std::uint64_t central_number(); // of the present set; 0 if there never was one
+    // The next one: the seconds of the clock or, where that is no more, one higher.
+    std::uint64_t raise_central_number(pki::Time now);
 
     // --- records and their way to the archive (store_records.cpp)
     void add_record(const RecordEntry& record); // with its outbox entry

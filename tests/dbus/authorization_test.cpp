@@ -24,6 +24,7 @@ TEST_F(Authorization, WithoutPolkitOthersMayOnlyLook)
     EXPECT_EQ(error_of(call("EnterPersonalization", {}, nobody)), denied);
     EXPECT_EQ(error_of(call("Recover", {"http://127.0.0.1:1"}, nobody)), denied);
     EXPECT_EQ(error_of(call("Restore", {"[byte 1]"}, nobody)), denied);
+    EXPECT_EQ(error_of(call("UpdateCentral", {"[byte 1]"}, nobody)), denied);
     EXPECT_EQ(error_of(call("Cancel", {}, nobody)), denied);
     EXPECT_EQ(device.property("State"), "s \"blank\"") << "something was begun";
 
@@ -86,6 +87,7 @@ TEST_F(WithPolkit, ARuleAllowsWhatItNamesAndNothingElse)
     EXPECT_EQ(error_of(call("Personalize", {"unix:/nobody", no_options}, nobody)), denied);
     EXPECT_EQ(error_of(call("Recover", {"http://127.0.0.1:1"}, nobody)), denied);
     EXPECT_EQ(error_of(call("Restore", {"[byte 1]"}, nobody)), denied);
+    EXPECT_EQ(error_of(call("UpdateCentral", {"[byte 1]"}, nobody)), denied);
     EXPECT_EQ(error_of(call("Cancel", {}, nobody)), denied);
     EXPECT_EQ(error_of(call("EnterOperating", {}, 1)), denied) << "another user";
 }

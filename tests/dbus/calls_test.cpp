@@ -41,6 +41,7 @@ TEST_F(Calls, WhatTheStateForbidsIsNamed)
     EXPECT_EQ(error_of(call("EnterOperating")), "org.imprint.Error.WrongState");
     EXPECT_EQ(error_of(call("EnterPersonalization")), "org.imprint.Error.WrongState");
     EXPECT_EQ(error_of(call("ExportBackup")), "org.imprint.Error.WrongState");
+    EXPECT_EQ(error_of(call("UpdateCentral", {"[byte 1]"})), "org.imprint.Error.WrongState");
     EXPECT_EQ(device.property("State"), "s \"blank\"");
 }
 
@@ -118,7 +119,8 @@ TEST_F(Calls, ASecondLongCallIsBusy)
                                             {"EnterOperating", {}},
                                             {"EnterPersonalization", {}},
                                             {"Recover", {"http://127.0.0.1:1"}},
-                                            {"Restore", {"[byte 1]"}}})
+                                            {"Restore", {"[byte 1]"}},
+                                            {"UpdateCentral", {"[byte 1]"}}})
         EXPECT_EQ(error_of(call(method, arguments)), "org.imprint.Error.Busy") << method;
     EXPECT_EQ(device.property("Busy"), "b true");
     EXPECT_TRUE(hanging.running());

@@ -47,6 +47,7 @@ TEST_F(Configuration, EverySettingIsRead)
 {
     const auto config =
         load("[Device]\nStateDirectory=/a\nTrustBundle=/b\nStationAddress=c:1\nArchiveAddress=http://d\n"
+             "RequireCentral=yes\nRequireCrossCertificate=yes\n"
              "[TPM]\nTCTI=swtpm:path=/e,f=g\nEpochIndex=0x01800001\nAnchorIndex=0x01800002\n"
              "StorageKeyHandle=0x81000003\nIdentityKeyHandle=0x81000004\n"
              "[Timeouts]\nConnectSec=5\nMessageSec=6\n");
@@ -54,6 +55,8 @@ TEST_F(Configuration, EverySettingIsRead)
     EXPECT_EQ(config.device.trust_bundle, "/b");
     EXPECT_EQ(config.station_address, "c:1");
     EXPECT_EQ(config.archive_address, "http://d");
+    EXPECT_TRUE(config.device.central.required);
+    EXPECT_EQ(config.device.central.cross, protocol::CrossCertificates::required);
     EXPECT_EQ(config.tpm.tcti, "swtpm:path=/e,f=g");
     EXPECT_EQ(config.tpm.epoch_index, 0x01800001U);
     EXPECT_EQ(config.tpm.anchor_index, 0x01800002U);
@@ -71,6 +74,8 @@ TEST_F(Configuration, MistakesAreNamedWithTheirPlace)
     EXPECT_TRUE(fault_of("[Device\nTCTI=x\n").starts_with(place(1)));
     EXPECT_NE(fault_of("[TPM]\nTCTI=\n"), "accepted");
     EXPECT_NE(fault_of("[Device]\nStateDirectory=relative\n"), "accepted");
+    for (const auto* truth : {"", "true", "Yes", "1"})
+        EXPECT_NE(fault_of(std::string("[Device]\nRequireCentral=") + truth + "\n"), "accepted") << truth;
 }
 
 TEST_F(Configuration, HandlesStayInTheOwnersRanges)

@@ -34,6 +34,7 @@ TEST_F(Interface, ABlankDeviceShowsItself)
     EXPECT_EQ(device.property("Epoch"), "t 0");
     EXPECT_EQ(device.property("Sequence"), "t 0");
     EXPECT_EQ(device.property("Keys"), "as 0");
+    EXPECT_EQ(device.property("CentralSet"), "t 0");
     EXPECT_EQ(device.property("Busy"), "b false");
     EXPECT_EQ(device.property("ReadyToSwitch"), "b false");
     EXPECT_EQ(device.property("Progress"), "(us) 0 \"\"");

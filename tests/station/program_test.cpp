@@ -3,6 +3,7 @@
 #include "tests/station/running_station.h"
 
 #include "backup/package/record.h"
+#include "provisioning/protocol/central_set.h"
 
 #include <SQLiteCpp/SQLiteCpp.h>
 #include <csignal>
@@ -38,6 +39,50 @@ protected:
 };
 
 const auto clock_now = [] { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); };
+
+TEST_F(Program, A25_A27_TheCentralSystemsKeysAreSignedForDevices)
+{
+    const auto central = pki.server(pki::Role::central, "Central");
+    const auto cross = pki::issue_cross_certificate(central.issuer(), pki.station_signing.certificate, valid);
+    const auto file = [&](const char* name, const pki::Certificate& certificate) {
+        write_file(station.directory / name, pki::to_pem({certificate}));
+        return (station.directory / name).string();
+    };
+    const auto add = [&](const Arguments& with) {
+        Arguments arguments{"central", "add", "--certificate", file("central.pem", central.certificate)};
+        arguments.insert(arguments.end(), with.begin(), with.end());
+        return station.command(arguments);
+    };
+    const auto listed = [&] { return nlohmann::json::parse(station.command({"central", "list", "--json"}).out); };
+    EXPECT_EQ(station.command({"central", "export", "--directory", station.directory.path()}).status, 1) << "no key";
+    EXPECT_EQ(add({}).status, 0);
+    EXPECT_FALSE(listed()["keys"][0].contains("cross-certificate"));
+    const auto first = listed()["number"].get<std::uint64_t>();
+    EXPECT_EQ(add({"--cross-certificate", file("cross.pem", cross)}).status, 0);
+    ASSERT_EQ(listed()["keys"].size(), 1U) << "the same key";
+    EXPECT_EQ(listed()["keys"][0]["cross-certificate"]["station"], "Station 1");
+
+    const auto update = station.directory / "update";
+    const auto exported =
+        station.command({"central", "export", "--output", update, "--directory", station.directory.path()});
+    ASSERT_EQ(exported.status, 0) << exported.err;
+    const auto set = protocol::open_central_set(read_file(update, 65536).value(), pki.trust(),
+                                                protocol::CrossCertificates::required, clock_now());
+    ASSERT_TRUE(set) << set.refusal().detail;
+    EXPECT_GT(set->number, first);
+    EXPECT_EQ(set->number, listed()["number"]);
+    EXPECT_EQ(hex(protocol::pins(*set).front()), listed()["keys"][0]["sha256"]);
+
+    EXPECT_EQ(station.command({"central", "remove", std::string(64, '0')}).status, 1) << "another key";
+    EXPECT_EQ(station.command({"central", "remove", listed()["keys"][0]["sha256"]}).status, 0);
+    EXPECT_TRUE(listed()["keys"].empty());
+    EXPECT_EQ(rows("audit WHERE event LIKE 'central-%'"), 4);
+    for (int i = 0; i < 5; ++i) {
+        const auto more = pki.server(pki::Role::central, "Central");
+        const auto answer = station.command({"central", "add", "--certificate", file("more.pem", more.certificate)});
+        EXPECT_EQ(answer.status, i < 4 ? 0 : 1) << "at most four";
+    }
+}
 
 TEST_F(Program, B1_A24_PersonalizesOverTls)
 {

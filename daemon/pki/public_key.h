@@ -6,10 +6,10 @@
 
 #include <filesystem>
 
-namespace imprint::authority {
+namespace imprint::pki {
 
 // SubjectPublicKeyInfo (DER) from a PEM file with a public key, or with a certificate request, whose signature must
 // hold; nothing else of the request is used. Throws Error(invalid_argument).
 Bytes read_public_key(const std::filesystem::path& file);
 
-} // namespace imprint::authority
+} // namespace imprint::pki

@@ -1,24 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "provisioning/authority/public_key.h"
+#include "daemon/pki/public_key.h"
 
 #include "daemon/base/error.h"
 #include "daemon/base/file.h"
+#include "daemon/pki/handles.h"
 #include "daemon/pki/key.h"
 
-#include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 
-namespace imprint::authority {
+namespace imprint::pki {
 
 namespace {
 
 constexpr std::size_t max_file = 64 * 1024;
 
-using Bio = Owned<BIO, BIO_free_all>;
 using Request = Owned<X509_REQ, X509_REQ_free>;
-
-Bio reader(const Bytes& pem) { return Bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size()))); }
 
 } // namespace
 
@@ -27,8 +24,8 @@ Bytes read_public_key(const std::filesystem::path& file)
     const auto pem = read_file(file, max_file);
     if (!pem)
         throw Error(Reason::invalid_argument, file.string() + " does not exist");
-    if (const pki::Key key(PEM_read_bio_PUBKEY(reader(*pem).get(), nullptr, nullptr, nullptr)); key)
-        return pki::spki(key.get());
+    if (const Key key(PEM_read_bio_PUBKEY(reader(*pem).get(), nullptr, nullptr, nullptr)); key)
+        return spki(key.get());
     const Request request(PEM_read_bio_X509_REQ(reader(*pem).get(), nullptr, nullptr, nullptr));
     ERR_clear_error();
     if (!request)
@@ -39,7 +36,7 @@ Bytes read_public_key(const std::filesystem::path& file)
         throw Error(Reason::invalid_argument,
                     "the certificate request in " + file.string() + " is not signed by its key");
     }
-    return pki::spki(key);
+    return spki(key);
 }
 
-} // namespace imprint::authority
+} // namespace imprint::pki
