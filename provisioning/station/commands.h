@@ -44,6 +44,12 @@ int remove_central(Store& store, const std::string& digest);
 // The signed set under the next number, to `file`, or to stdout if that is "-".
 int export_central(Store& store, const Credentials& credentials, const std::filesystem::path& file);
 
+// Registers the operator of this certificate with exactly these permissions ("introduce", "issue-tan").
+int add_operator(Store& store, const std::filesystem::path& certificate, const std::vector<std::string>& permissions);
+// For good. By the name in the certificate, or by its fingerprint where the name is not unique.
+int revoke_operator(Store& store, const std::string& name_or_fingerprint);
+int list_operators(Store& store, bool json);
+
 int show_audit(Store& store, bool json);
 // Waits until everything is delivered or refused for good, at most `wait`.
 int show_outbox(Store& store, std::chrono::seconds wait, bool json);

@@ -31,6 +31,8 @@ struct Options {
     std::filesystem::path file;
     std::string chip;
     std::string note;
+    std::string name;
+    std::vector<std::string> permissions;
     SerialRange range;
     CentralSource central;
     std::string digest;
@@ -98,6 +100,9 @@ void add_server(CLI::App& app, Options& o, Action& action)
     add("--listen", o.server.listen, "Addresses (host:port, unix:/path or serial:/dev/NAME[,BAUD])");
     serve_command->add_flag("--stdio", o.server.stdio,
                             "Listen nowhere: one conversation on standard input and output, then end");
+    add("--listen-operations", o.server.listen_operations, "Addresses for operators' programs and other stations");
+    add("--public-address", o.server.public_address,
+        "Where couriers send devices (default: where they are configured to)");
     add_credentials(*serve_command, o);
     add("--master-key", o.master_key, "File or credential:NAME (default: master.key in the state directory)");
     add("--vendor-ca", o.vendor_ca, "The TPM vendors' CAs: a PEM file or a directory of them");
@@ -130,6 +135,7 @@ public:
     void add_identities(CLI::App& app);
     void add_chips(CLI::App& app);
     void add_central(CLI::App& app);
+    void add_operators(CLI::App& app);
     void add_logs(CLI::App& app);
 
 private:
@@ -235,6 +241,23 @@ void Commands::add_central(CLI::App& app)
     add_credentials(*out, o_);
 }
 
+void Commands::add_operators(CLI::App& app)
+{
+    auto* operators = app.add_subcommand("operator", "Whose programs may get introductions for devices");
+    operators->require_subcommand(1);
+    auto* added = add(*operators, "add", "Register a certificate, or change what its operator may do",
+                      [&o = o_](Store& s) { return add_operator(s, o.file, o.permissions); });
+    added->add_option("certificate", o_.file, "PEM, as imprint-authority made it")->required();
+    added->add_option("--may", o_.permissions, "introduce (chips, by tickets), issue-tan; may be repeated")
+        ->required()
+        ->allow_extra_args(false)
+        ->check(CLI::IsMember({"introduce", "issue-tan"}));
+    auto* revoked = add(*operators, "revoke", "Refuse an operator from now on, for good",
+                        [&o = o_](Store& s) { return revoke_operator(s, o.name); });
+    revoked->add_option("name", o_.name, "The name in the certificate, or its fingerprint")->required();
+    add_listing(*operators, "list", "Show them", [&o = o_](Store& s) { return list_operators(s, o.json); });
+}
+
 void Commands::add_logs(CLI::App& app)
 {
     add_listing(app, "audit", "Show every grant and every refusal",
@@ -268,6 +291,7 @@ int run(int argc, char** argv)
     commands.add_identities(app);
     commands.add_chips(app);
     commands.add_central(app);
+    commands.add_operators(app);
     commands.add_logs(app);
     try {
         app.parse(argc, argv);

@@ -7,6 +7,7 @@
 #include "provisioning/server/log.h"
 #include "provisioning/server/tls.h"
 #include "provisioning/server/tls_stream.h"
+#include "provisioning/station/courier_protocol.h"
 #include "provisioning/station/crl.h"
 #include "provisioning/station/in_worker.h"
 #include "provisioning/station/outbox.h"
@@ -56,6 +57,7 @@ struct Server::Impl {
     std::vector<std::unique_ptr<server::SerialListener>> lines;
     std::unique_ptr<ArchiveClient> client;
     std::unique_ptr<Outbox> outbox;
+    std::unique_ptr<Operations> operations;
     asio::thread_pool worker{1}; // last: what runs in it uses all the above
 
     Impl(server::Service& service, ServerSettings s, Station st)
@@ -72,11 +74,13 @@ struct Server::Impl {
     void start(server::Service& service);
     void stop();
     void listen(const asio::any_io_executor& executor, const std::string& address);
+    void listen_for_operations(const asio::any_io_executor& executor);
+    std::vector<OperationsProtocol> protocols();
     asio::awaitable<void> serve_stdio(server::Service& service);
     void write_list();
     asio::awaitable<void> renew_crl();
     asio::awaitable<void> serve(server::Stream stream, std::string peer);
-    asio::awaitable<void> refuse(const Refusal& why, const std::string& peer);
+    asio::awaitable<void> refuse(Refusal why, std::string peer);
     asio::awaitable<void> converse(TlsStream& stream, StationSession& session);
     asio::awaitable<Answer> answer(StationSession& session, const Received& received);
 };
@@ -110,7 +114,7 @@ asio::awaitable<void> Server::Impl::converse(TlsStream& stream, StationSession& 
     }
 }
 
-asio::awaitable<void> Server::Impl::refuse(const Refusal& why, const std::string& peer)
+asio::awaitable<void> Server::Impl::refuse(Refusal why, std::string peer)
 {
     AuditEntry entry;
     entry.time = now();
@@ -130,7 +134,8 @@ asio::awaitable<void> Server::Impl::serve(server::Stream raw, std::string peer)
     if (!refused && server::negotiated(stream.native_handle()) != protocol::alpn)
         refused = Refusal{Reason::unsupported_version, "the peer does not speak " + std::string(protocol::alpn)};
     if (refused) {
-        co_await refuse(*refused, peer);
+        asio::awaitable<void> refusing = refuse(*refused, peer);
+        co_await std::move(refusing);
         co_return;
     }
     StationSession session(station, store, server::channel_binding(stream.native_handle()), std::move(peer));
@@ -188,6 +193,8 @@ void Server::Impl::start(server::Service& service)
     }
     for (const auto& address : settings.listen)
         listen(executor, address);
+    if (!settings.listen_operations.empty())
+        listen_for_operations(executor);
 }
 
 void Server::Impl::listen(const asio::any_io_executor& executor, const std::string& address)
@@ -204,6 +211,27 @@ void Server::Impl::listen(const asio::any_io_executor& executor, const std::stri
         open(lines, std::make_unique<server::SerialListener>(executor, address));
     else
         open(listeners, std::make_unique<server::Listener>(executor, address, settings.max_connections));
+}
+
+void Server::Impl::listen_for_operations(const asio::any_io_executor& executor)
+{
+    operations = std::make_unique<Operations>(
+        station.credentials, settings.handshake_timeout, protocols(),
+        [this](Refusal why, std::string peer) { return refuse(std::move(why), std::move(peer)); });
+    for (const auto& address : settings.listen_operations) {
+        auto listener = std::make_unique<server::Listener>(executor, address, settings.max_connections);
+        listener->start([this](server::Stream stream, std::string peer) {
+            return operations->serve(std::move(stream), std::move(peer));
+        });
+        server::Service::announce("operations", listener->address());
+        listeners.push_back(std::move(listener));
+    }
+}
+
+// What is spoken on the addresses for operations.
+std::vector<OperationsProtocol> Server::Impl::protocols()
+{
+    return {courier_protocol(store, worker, {settings.public_address, settings.message_timeout}, journal)};
 }
 
 // Whatever else would be written to standard output goes to standard error from here on.

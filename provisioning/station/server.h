@@ -14,6 +14,8 @@ struct ServerSettings {
     std::filesystem::path state; // directory of the database and the CRL
     std::vector<std::string> listen; // "host:port", "unix:/path" or "serial:/dev/NAME,BAUD"
     bool stdio = false; // one conversation on standard input and output instead
+    std::vector<std::string> listen_operations; // "host:port" or "unix:/path", for operators' programs, other stations
+    std::string public_address; // where couriers send devices; empty: devices are configured
     std::string archive; // "https://host:port"; empty: records wait until there is one
     std::size_t max_connections = 256; // for each address
     std::chrono::seconds handshake_timeout{10};

@@ -9,7 +9,7 @@ namespace imprint::station {
 
 namespace {
 
-constexpr std::array<std::string_view, 3> migrations{R"(
+constexpr std::array<std::string_view, 4> migrations{R"(
 CREATE TABLE chips (
   chip TEXT PRIMARY KEY,
   identity_kind TEXT NOT NULL,
@@ -122,6 +122,20 @@ CREATE TABLE central_keys (
 ) STRICT;
 CREATE TABLE central_number (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), number INTEGER NOT NULL) STRICT;
 INSERT INTO central_number VALUES (1, 0);
+)",
+                                                     R"(
+CREATE TABLE operators (
+  fingerprint TEXT PRIMARY KEY,
+  name TEXT NOT NULL,
+  may_introduce INTEGER NOT NULL,
+  may_issue_tan INTEGER NOT NULL,
+  added INTEGER NOT NULL,
+  revoked INTEGER
+) STRICT;
+CREATE TRIGGER operators_stay_revoked BEFORE UPDATE ON operators WHEN OLD.revoked IS NOT NULL
+  BEGIN SELECT RAISE(ABORT, 'a revoked operator stays revoked'); END;
+CREATE TRIGGER operators_stay BEFORE DELETE ON operators
+  BEGIN SELECT RAISE(ABORT, 'a revoked operator stays revoked'); END;
 )"};
 
 } // namespace

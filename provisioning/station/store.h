@@ -79,6 +79,16 @@ struct AllowedKey {
     std::string note;
 };
 
+// Whose program may get introductions for devices here; known by the certificate.
+struct Operator {
+    std::string fingerprint; // SHA-256 of the certificate (DER), lower-case hex
+    std::string name; // the certificate's common name
+    bool may_introduce = false; // chips, by tickets
+    bool may_issue_tan = false;
+    pki::Time added;
+    std::optional<pki::Time> revoked;
+};
+
 struct ListedIdentity {
     std::string chip;
     pki::DeviceIdentity identity;
@@ -180,6 +190,12 @@ public:
     std::optional<OutboxEntry> next_delivery(); // the waiting one with the earliest next attempt
     void delivered(const OutboxEntry& entry, BytesView receipt);
     void failed(const OutboxEntry& entry, Delivery state, pki::Time next_attempt, const std::string& error);
+
+    // --- operators (store_operators.cpp); what is changed holds for running servers at once
+    std::optional<Operator> find_operator(const std::string& fingerprint);
+    std::vector<Operator> operators();
+    void put_operator(const Operator& entry); // new, or with other permissions
+    void revoke_operator(const std::string& fingerprint, pki::Time now);
 
     // --- the audit log (store.cpp): append-only
     void audit(const AuditEntry& entry);

@@ -61,6 +61,8 @@ bool RunningStation::try_start(const Arguments& more, const Environment& environ
     process_.emplace(arguments, environment, directory / "log");
     const auto line = process_->line_after("listening station ");
     address = line.value_or("");
+    if (line && std::ranges::find(more, "--listen-operations") != more.end())
+        operations = process_->line_after("listening operations ").value_or("");
     return line.has_value();
 }
 

@@ -28,6 +28,7 @@ public:
     TemporaryDirectory directory;
     std::filesystem::path state() const { return directory / "state"; }
     std::string address;
+    std::string operations; // the address of --listen-operations, if it was started with one
 
 private:
     std::optional<Process> process_;
