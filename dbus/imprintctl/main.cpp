@@ -2,7 +2,9 @@
 // imprintctl: the command line over org.imprint.Device1.
 #include "backup/package/record.h"
 #include "daemon/base/serial.h"
+#include "dbus/bus_device.h"
 #include "dbus/imprintctl/client.h"
+#include "dbus/imprintctl/link.h"
 #include "dbus/imprintctl/output.h"
 #include "dbus/imprintctl/peer.h"
 #include "provisioning/protocol/central_set.h"
@@ -18,6 +20,8 @@
 namespace imprint::ctl {
 
 namespace {
+
+constexpr std::chrono::seconds link_patience{30}; // for the daemon
 
 // What the command line says. A member is filled by the command that has it.
 struct Options {
@@ -85,6 +89,18 @@ public:
     void update_central()
     {
         change_with("UpdateCentral", read_input(protocol::max_central_set, "a list of the central system's keys"));
+    }
+
+    void link()
+    {
+        // Nothing of ours waits for signals here: they end us.
+        sigset_t handled;
+        sigemptyset(&handled);
+        sigaddset(&handled, SIGINT);
+        sigaddset(&handled, SIGTERM);
+        sigprocmask(SIG_UNBLOCK, &handled, nullptr);
+        dbus::BusDevice device(dbus::BusDevice::system_bus(), link_patience);
+        serve_link(device);
     }
 
     void cancel() { client_.call("Cancel"); }
@@ -185,6 +201,7 @@ void declare(CLI::App& app, Options& options, Command& chosen)
     add("update-central", "Install a newer list of the central system's keys", &Commands::update_central)
         ->add_option("FILE", options.file, "File, or - for stdin")
         ->required();
+    add("link", "Let a courier introduce this device, over standard input and output", &Commands::link);
     add("cancel", "End the running call", &Commands::cancel);
 }
 

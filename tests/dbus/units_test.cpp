@@ -82,11 +82,34 @@ TEST(Units, ServersAreHardenedAndUnderstood)
     }
 }
 
+TEST(Units, TheCouriersLinkIsHardenedUnderstoodAndNotStartedByItself)
+{
+    TemporaryDirectory directory;
+    const auto edit = [&](const std::string& name, const std::string& instance) {
+        const auto edited =
+            run({"sed", "-e", "s,@bindir@/imprintctl,/bin/true,", "-e", "/^Documentation=/d", source / "units" / name});
+        write_file(directory / instance, as_bytes(edited.out), 0644);
+        return (directory / instance).string();
+    };
+    const auto socket = edit("imprint-link.socket", "imprint-link.socket");
+    const auto connection = edit("imprint-link@.service", "imprint-link@0.service");
+    const auto serial = edit("imprint-link-serial@.service", "imprint-link-serial@ttyS1.service");
+    edit("imprint-link@.service", "imprint-link@.service");
+    for (const auto& unit : {connection, serial}) {
+        const auto security = run({"systemd-analyze", "security", "--offline=true", "--threshold=13", unit});
+        EXPECT_EQ(security.status, 0) << security.out << security.err;
+    }
+    const auto verified = run({"systemd-analyze", "verify", "--man=no", socket, connection, serial});
+    EXPECT_EQ(verified.status, 0) << verified.err;
+    EXPECT_EQ(verified.err.find("imprint-link"), std::string::npos) << verified.err;
+}
+
 constexpr std::array pages{"daemon/imprintd.8",
                            "daemon/imprintd.conf.5",
                            "dbus/org.imprint.Device1.5",
                            "dbus/imprintctl/imprintctl.1",
                            "provisioning/authority/imprint-authority.1",
+                           "provisioning/courier/imprint-courier.1",
                            "provisioning/station/imprint-station.8",
                            "backup/archive/imprint-archive.8"};
 

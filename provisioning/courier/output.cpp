@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "provisioning/courier/output.h"
+
+#include <nlohmann/json.hpp>
+
+#include <array>
+#include <ctime>
+#include <iostream>
+#include <unistd.h>
+
+namespace imprint::courier {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string utc(pki::Time time)
+{
+    const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
+    std::tm parts{};
+    gmtime_r(&seconds, &parts);
+    std::array<char, 32> text{};
+    return {text.data(), std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts)};
+}
+
+} // namespace
+
+bool confirmed(const std::string& link, const std::string& chip)
+{
+    if (isatty(STDIN_FILENO) == 0)
+        throw Error(Reason::invalid_argument, "there is no terminal to ask on: give --yes to introduce any chip");
+    std::cerr << "The device on " << link << " has the chip\n  " << chip << "\nIntroduce it? [y/N] " << std::flush;
+    std::string answer;
+    std::getline(std::cin, answer);
+    return answer == "y" || answer == "Y" || answer == "yes";
+}
+
+void print_introduced(const std::string& chip, const Introduction& introduction, bool json)
+{
+    if (json) {
+        const Json document{
+            {"chip", chip}, {"station", introduction.station_address}, {"expires", utc(introduction.expires)}};
+        std::cout << document.dump(2) << std::endl;
+        return;
+    }
+    std::cout << "Chip " << chip << " is introduced, and its device has begun to personalize itself at "
+              << (introduction.station_address.empty() ? "the station that it is configured for"
+                                                       : introduction.station_address)
+              << ". The courier is not needed any more." << std::endl;
+}
+
+void print_number(const std::string& chip, const Introduction& introduction, bool json)
+{
+    if (json) {
+        const Json document{{"number", as_text(introduction.text.view())},
+                            {"chip", chip},
+                            {"station", introduction.station_address},
+                            {"expires", utc(introduction.expires)}};
+        std::cout << document.dump(2) << std::endl;
+        return;
+    }
+    std::cout << as_text(introduction.text.view()) << std::endl;
+    std::cerr << "Good once, until " << utc(introduction.expires) << (chip.empty() ? "" : ", for chip " + chip)
+              << ".\n";
+    if (!introduction.station_address.empty())
+        std::cerr << "At the device: imprintctl personalize " << introduction.station_address << "\n";
+}
+
+void print_failure(const Refusal& failure, bool json)
+{
+    if (json) {
+        const Json error{{"reason", name(failure.reason)},
+                         {"what", sentence(failure.reason)},
+                         {"why", failure.detail},
+                         {"advice", hint(failure.reason)}};
+        std::cout << Json{{"error", error}}.dump(2) << std::endl;
+        return;
+    }
+    std::cerr << "imprint-courier: " << sentence(failure.reason) << " (" << name(failure.reason) << ")\n";
+    if (!failure.detail.empty())
+        std::cerr << "  Why:        " << failure.detail << "\n";
+    std::cerr << "  What to do: " << hint(failure.reason) << std::endl;
+}
+
+} // namespace imprint::courier
