@@ -5,6 +5,7 @@
 #include "daemon/structures/name.h"
 #include "daemon/structures/templates.h"
 #include "provisioning/protocol/framing.h"
+#include "provisioning/protocol/introduction.h"
 
 #include <algorithm>
 #include <array>
@@ -15,6 +16,7 @@ namespace imprint::station {
 namespace {
 
 constexpr std::size_t nonce_size = 32;
+constexpr std::size_t proof_size = 32;
 constexpr int max_endorsement_keys = 8;
 constexpr int max_algorithms = 32;
 constexpr std::size_t max_word = 64;
@@ -48,8 +50,9 @@ Verdict check_shape(const protocol::Hello& hello)
         return malformed("a nonce that is not of 32 bytes");
     if (hello.endorsement_keys_size() < 1 || hello.endorsement_keys_size() > max_endorsement_keys)
         return malformed("not one to eight endorsement keys");
-    if (hello.has_introduction())
-        return malformed("an introduction, which this station did not ask for");
+    if (hello.has_introduction() &&
+        (!protocol::is_selector(hello.introduction().selector()) || hello.introduction().proof().size() != proof_size))
+        return malformed("an introduction that is none");
     return check_capabilities(hello.capabilities());
 }
 
@@ -131,6 +134,8 @@ Result<Claim> check_hello(const protocol::Hello& hello, const pki::Trust& trust,
     claim.nonce = to_bytes(hello.nonce());
     if (const auto shape = check_shape(hello); !shape)
         return shape.refusal();
+    if (hello.has_introduction())
+        claim.introduction = {hello.introduction().selector(), to_bytes(hello.introduction().proof())};
     for (const auto read : {read_endorsement_key, read_identity_key, read_storage_key, read_epoch})
         if (const auto verdict = read(hello, claim); !verdict)
             return verdict.refusal();

@@ -22,6 +22,11 @@ struct Claim {
     Bytes epoch_index_name;
     std::uint64_t epoch = 0; // even
     Bytes nonce; // 32 bytes
+    struct Introduction {
+        std::string selector;
+        Bytes proof; // 32 bytes
+    };
+    std::optional<Introduction> introduction; // not judged yet
     std::uint64_t sequence() const { return epoch + 1; }
 };
 

@@ -6,6 +6,7 @@
 #include "daemon/structures/wrap.h"
 #include "provisioning/station/central.h"
 #include "provisioning/station/channel_key.h"
+#include "provisioning/station/introductions.h"
 
 #include <algorithm>
 #include <set>
@@ -15,6 +16,14 @@ namespace imprint::station {
 namespace {
 
 constexpr auto clock_tolerance = std::chrono::hours(1); // a device's clock may lag behind ours
+
+// The device identity that an introduction was issued for.
+using Promise = std::optional<pki::DeviceIdentity>;
+
+Refusal other_device(const pki::DeviceIdentity& promised)
+{
+    return {Reason::transaction_number_foreign, "the introduction is for the device " + promised.value};
+}
 
 pki::Certificate issue_identity(const Credentials& credentials, const Claim& claim, const pki::DeviceIdentity& identity)
 {
@@ -31,27 +40,32 @@ Result<Chip> enroll(Store& store, const Claim& claim, const pki::DeviceIdentity&
     return chip;
 }
 
-// A chip of another station comes with its identity; a new one gets one.
-Result<Chip> new_chip(const Station& station, Store& store, const Claim& claim, pki::Time now)
+// A chip of another station comes with its identity; a new one gets one, the one of its introduction if that has any.
+Result<Chip> new_chip(const Station& station, Store& store, const Claim& claim, const Promise& promised, pki::Time now)
 {
-    if (claim.identity_certificate)
-        return enroll(store, claim, pki::device_identity(*claim.identity_certificate).value(),
-                      *claim.identity_certificate, now);
+    if (claim.identity_certificate) {
+        const auto identity = pki::device_identity(*claim.identity_certificate).value();
+        if (promised && identity != *promised)
+            return other_device(*promised);
+        return enroll(store, claim, identity, *claim.identity_certificate, now);
+    }
     if (const auto other = store.chip_of_identity_key(claim.identity_key_spki))
         return Refusal{Reason::chip_already_known, "the same TPM is known as chip " + *other};
-    const auto identity = store.assign_identity(claim.chip);
+    const auto identity = promised ? store.assign_promised(claim.chip, *promised) : store.assign_identity(claim.chip);
     if (!identity)
         return identity.refusal();
     return enroll(store, claim, *identity, issue_identity(station.credentials, claim, *identity), now);
 }
 
-Result<Chip> known_chip(Chip chip, const Claim& claim)
+Result<Chip> known_chip(Chip chip, const Claim& claim, const Promise& promised)
 {
     const auto stored = pki::Certificate::from_der(chip.identity_certificate).or_throw();
     if (stored.spki() != claim.identity_key_spki)
         return Refusal{Reason::key_mismatch, "the chip is known with another identity key"};
     if (claim.identity_certificate && pki::device_identity(*claim.identity_certificate) != chip.identity)
         return Refusal{Reason::identity_taken, "the chip is known as " + chip.identity.value};
+    if (promised && chip.identity != *promised)
+        return other_device(*promised);
     return chip;
 }
 
@@ -99,6 +113,23 @@ void add_issuers(protocol::Grant& message, const Credentials& credentials)
                 message.add_certificates(to_string(certificate.der()));
 }
 
+struct Introduced {
+    Promise promised;
+    std::string described;
+};
+
+// Judged once more: another process may have been quicker. Undone with the transaction if the grant fails.
+Result<Introduced> burn_introduction(Store& store, const Claim& claim, pki::Time now)
+{
+    if (!claim.introduction)
+        return Introduced{};
+    const auto entry = store.introduction(claim.introduction->selector).value();
+    if (const auto usable = usable_by(entry, claim.chip, now); !usable)
+        return usable.refusal();
+    store.burn_introduction(entry.selector, claim.chip, claim.sequence(), now);
+    return Introduced{entry.identity, ", introduced by " + described(entry)};
+}
+
 } // namespace
 
 Verdict admit(Store& store, const Claim& claim)
@@ -117,12 +148,18 @@ Result<Grants> grant(const Station& station, Store& store, const Claim& claim, c
 {
     if (const auto verdict = admit(store, claim); !verdict)
         return verdict.refusal();
+    const auto introduction = burn_introduction(store, claim, now);
+    if (!introduction)
+        return introduction.refusal();
     const auto stored = store.chip(claim.chip);
-    const auto chip = stored ? known_chip(*stored, claim) : new_chip(station, store, claim, now);
+    const auto chip = stored ? known_chip(*stored, claim, introduction->promised)
+                             : new_chip(station, store, claim, introduction->promised, now);
     if (!chip)
         return chip.refusal();
 
-    Grants out{.identity = chip->identity, .revoked = store.revoke_open_grants(claim.chip, now)};
+    Grants out{.identity = chip->identity,
+               .introduced_by = introduction->described,
+               .revoked = store.revoke_open_grants(claim.chip, now)};
     const auto module = issue_module(station, claim, key, chip->identity, now);
     store.add_grant({module.serial(), claim.chip, claim.sequence(), module.der(), now});
     out.granted = {module.serial(), chip->identity_certificate, make_package(station, claim, chip->identity), key};

@@ -16,11 +16,13 @@ struct Grants {
     protocol::Grant message;
     Granted granted;
     pki::DeviceIdentity identity;
+    std::string introduced_by; // ", introduced by ..." for logs; empty without an introduction
     std::vector<std::string> revoked; // serials of earlier grants that never got their receipt
 };
 
-// Assigns the identity, makes both certificates and the data package, enters chip and grant into the store.
-// Refusal(identity_taken | no_identity_left | chip_already_known | key_mismatch | what admit() says).
+// Burns the introduction, assigns the identity, makes both certificates and the data package, enters chip and grant
+// into the store. Refusal(identity_taken | no_identity_left | chip_already_known | key_mismatch | what admit() and
+// usable_by() say | transaction_number_foreign: it was issued for another device identity).
 Result<Grants> grant(const Station& station, Store& store, const Claim& claim, const ProvenKey& key, pki::Time now);
 
 } // namespace imprint::station

@@ -9,6 +9,7 @@
 
 #include <functional>
 #include <iostream>
+#include <map>
 #include <unistd.h>
 
 namespace imprint::station {
@@ -41,6 +42,9 @@ struct Options {
     bool dry_run = false;
     bool json = false;
 };
+
+const std::map<std::string, Required> required_names{
+    {"never", Required::never}, {"first", Required::first}, {"always", Required::always}};
 
 // What the chosen subcommand does.
 using Action = std::function<int()>;
@@ -75,7 +79,7 @@ void require_a_way_in(const ServerSettings& settings)
 {
     if (settings.stdio && (isatty(STDIN_FILENO) != 0 || isatty(STDOUT_FILENO) != 0))
         throw CLI::ValidationError("--stdio", "standard input and output are a terminal");
-    if (!settings.stdio && settings.listen.empty())
+    if (!settings.stdio && settings.listen.empty() && settings.listen_exempt.empty())
         throw CLI::RequiredError("--listen or --stdio");
 }
 
@@ -100,6 +104,9 @@ void add_server(CLI::App& app, Options& o, Action& action)
     add("--listen", o.server.listen, "Addresses (host:port, unix:/path or serial:/dev/NAME[,BAUD])");
     serve_command->add_flag("--stdio", o.server.stdio,
                             "Listen nowhere: one conversation on standard input and output, then end");
+    add("--listen-exempt", o.server.listen_exempt, "Addresses where nobody needs an introduction");
+    add("--require-introduction", o.server.introductions, "never, of chips without a record here (first), or always")
+        ->transform(CLI::CheckedTransformer(required_names));
     add("--listen-operations", o.server.listen_operations, "Addresses for operators' programs and other stations");
     add("--public-address", o.server.public_address,
         "Where couriers send devices (default: where they are configured to)");

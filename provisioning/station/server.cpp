@@ -49,6 +49,7 @@ struct Server::Impl {
     ServerSettings settings;
     Station station;
     Store store; // the worker's
+    Introductions introductions; // the worker's
     asio::ssl::context context;
     asio::steady_timer crl_timer;
     bool stopping = false;
@@ -73,13 +74,14 @@ struct Server::Impl {
 
     void start(server::Service& service);
     void stop();
-    void listen(const asio::any_io_executor& executor, const std::string& address);
+    server::Listener::Handler handler(Required required);
+    void listen(const asio::any_io_executor& executor, const std::string& address, Required required);
     void listen_for_operations(const asio::any_io_executor& executor);
     std::vector<OperationsProtocol> protocols();
     asio::awaitable<void> serve_stdio(server::Service& service);
     void write_list();
     asio::awaitable<void> renew_crl();
-    asio::awaitable<void> serve(server::Stream stream, std::string peer);
+    asio::awaitable<void> serve(server::Stream stream, std::string peer, Required required);
     asio::awaitable<void> refuse(Refusal why, std::string peer);
     asio::awaitable<void> converse(TlsStream& stream, StationSession& session);
     asio::awaitable<Answer> answer(StationSession& session, const Received& received);
@@ -127,7 +129,7 @@ asio::awaitable<void> Server::Impl::refuse(Refusal why, std::string peer)
     journal(entry);
 }
 
-asio::awaitable<void> Server::Impl::serve(server::Stream raw, std::string peer)
+asio::awaitable<void> Server::Impl::serve(server::Stream raw, std::string peer, Required required)
 {
     TlsStream stream(std::move(raw), context);
     std::optional<Refusal> refused = co_await server::accept_tls(stream, settings.handshake_timeout);
@@ -138,7 +140,8 @@ asio::awaitable<void> Server::Impl::serve(server::Stream raw, std::string peer)
         co_await std::move(refusing);
         co_return;
     }
-    StationSession session(station, store, server::channel_binding(stream.native_handle()), std::move(peer));
+    StationSession session(station, store, introductions,
+                           {server::channel_binding(stream.native_handle()), std::move(peer), required});
     std::optional<Refusal> broken;
     try {
         co_await converse(stream, session);
@@ -192,18 +195,24 @@ void Server::Impl::start(server::Service& service)
         return;
     }
     for (const auto& address : settings.listen)
-        listen(executor, address);
+        listen(executor, address, settings.introductions);
+    for (const auto& address : settings.listen_exempt)
+        listen(executor, address, Required::never);
     if (!settings.listen_operations.empty())
         listen_for_operations(executor);
 }
 
-void Server::Impl::listen(const asio::any_io_executor& executor, const std::string& address)
+server::Listener::Handler Server::Impl::handler(Required required)
 {
-    const auto handler = [this](server::Stream stream, std::string peer) {
-        return serve(std::move(stream), std::move(peer));
+    return [this, required](server::Stream stream, std::string peer) {
+        return serve(std::move(stream), std::move(peer), required);
     };
+}
+
+void Server::Impl::listen(const asio::any_io_executor& executor, const std::string& address, Required required)
+{
     const auto open = [&](auto& list, auto listener) {
-        listener->start(handler);
+        listener->start(handler(required));
         server::Service::announce("station", listener->address());
         list.push_back(std::move(listener));
     };
@@ -240,11 +249,9 @@ asio::awaitable<void> Server::Impl::serve_stdio(server::Service& service)
     Fd in = duplicate(STDIN_FILENO);
     Fd out = duplicate(STDOUT_FILENO);
     dup2(STDERR_FILENO, STDOUT_FILENO);
-    const auto handler = [this](server::Stream stream, std::string peer) {
-        return serve(std::move(stream), std::move(peer));
-    };
+    const auto answering = handler(settings.introductions);
     try {
-        co_await server::converse_over(std::move(in), std::move(out), handler, "stdio");
+        co_await server::converse_over(std::move(in), std::move(out), answering, "stdio");
     } catch (const std::exception& e) {
         log(server::Priority::error, "no conversation is possible", {{"DETAIL", e.what()}});
     }

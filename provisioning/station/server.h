@@ -13,6 +13,8 @@ namespace imprint::station {
 struct ServerSettings {
     std::filesystem::path state; // directory of the database and the CRL
     std::vector<std::string> listen; // "host:port", "unix:/path" or "serial:/dev/NAME,BAUD"
+    std::vector<std::string> listen_exempt; // the same; nobody who comes there needs an introduction
+    Required introductions = Required::never;
     bool stdio = false; // one conversation on standard input and output instead
     std::vector<std::string> listen_operations; // "host:port" or "unix:/path", for operators' programs, other stations
     std::string public_address; // where couriers send devices; empty: devices are configured

@@ -13,21 +13,25 @@ Answer answer(const protocol::Message& message) { return {.message = protocol::s
 
 pki::Certificates issuers(const pki::Certificates& chain) { return {chain.begin() + 1, chain.end()}; }
 
-// The operator's note is not for whoever names a chip.
+// The operator's note is not for whoever names a chip, nor which selectors there are for whoever guesses.
 Refusal for_peer(const Refusal& why)
 {
-    return why.reason == Reason::chip_quarantined ? Refusal{why.reason, "ask the operator of this station"} : why;
+    if (why.reason == Reason::chip_quarantined)
+        return {why.reason, "ask the operator of this station"};
+    if (why.reason == Reason::transaction_number_wrong)
+        return {why.reason, "it is unknown here, or another one"};
+    return why;
 }
 
 Refusal out_of_order() { return {Reason::unexpected_message, "not the message that this step waits for"}; }
 
 } // namespace
 
-StationSession::StationSession(const Station& station, Store& store, Bytes channel_binding, std::string peer)
+StationSession::StationSession(const Station& station, Store& store, Introductions& introductions, Line line)
     : station_(station)
     , store_(store)
-    , channel_binding_(std::move(channel_binding))
-    , peer_(std::move(peer))
+    , introductions_(introductions)
+    , line_(std::move(line))
 {
 }
 
@@ -79,6 +83,8 @@ Result<Answer> StationSession::on_hello(const protocol::Hello& hello, BytesView 
         return trusted.refusal();
     if (const auto admitted = admit(store_, claim_); !admitted)
         return admitted.refusal();
+    if (const auto judged = judge_claim(now); !judged)
+        return judged.refusal();
 
     auto challenge = make_challenge(station_.credentials, claim_, asked_);
     if (!challenge)
@@ -86,9 +92,39 @@ Result<Answer> StationSession::on_hello(const protocol::Hello& hello, BytesView 
     protocol::Message message;
     *message.mutable_challenge() = *std::move(challenge);
     Answer out = answer(message);
-    asked_.qualifying_data = protocol::qualifying_data(channel_binding_, bytes, out.message);
+    asked_.qualifying_data = protocol::qualifying_data(line_.channel_binding, bytes, out.message);
     step_ = Step::proof;
     return out;
+}
+
+// On a mere claim: with too many wrong ones lately, it is put off until the chip is proven.
+Verdict StationSession::judge_claim(pki::Time now)
+{
+    if (const auto verdict = check_required(store_, claim_, line_.introductions); !verdict)
+        return verdict;
+    if (!claim_.introduction || !introductions_.limiter.may_judge_claim(claim_.chip, now))
+        return accepted();
+    return judge(&AttemptLimiter::wrong_claim, now);
+}
+
+Verdict StationSession::judge_proven(pki::Time now)
+{
+    if (!claim_.introduction || reservation_)
+        return accepted();
+    if (!introductions_.limiter.may_judge_proven(claim_.chip, now))
+        return Refusal{Reason::rate_limited, "this device presented too many wrong introductions"};
+    return judge(&AttemptLimiter::wrong_proven, now);
+}
+
+Verdict StationSession::judge(void (AttemptLimiter::*wrong)(const std::string& chip, pki::Time now), pki::Time now)
+{
+    const auto judged = check_introduction(store_, introductions_, claim_, line_.channel_binding, now);
+    if (!judged && judged.refusal().reason == Reason::transaction_number_wrong)
+        (introductions_.limiter.*wrong)(claim_.chip, now);
+    if (!judged)
+        return judged.refusal();
+    reservation_ = *judged;
+    return accepted();
 }
 
 Result<Answer> StationSession::on_proof(const protocol::Proof& proof, pki::Time now)
@@ -96,6 +132,8 @@ Result<Answer> StationSession::on_proof(const protocol::Proof& proof, pki::Time 
     const auto key = check_proof(proof, claim_, asked_);
     if (!key)
         return key.refusal();
+    if (const auto judged = judge_proven(now); !judged)
+        return judged.refusal();
     auto transaction = store_.begin();
     auto grants = grant(station_, store_, claim_, *key, now);
     if (!grants)
@@ -107,11 +145,12 @@ Result<Answer> StationSession::on_proof(const protocol::Proof& proof, pki::Time 
         out.audit.push_back(entry("revoked", "module certificate " + serial + " never got its receipt", now));
     out.audit.push_back(entry("granted",
                               grants->identity.value + " sequence " + std::to_string(claim_.sequence()) +
-                                  " module certificate " + grants->granted.serial,
+                                  " module certificate " + grants->granted.serial + grants->introduced_by,
                               now));
     for (const auto& audited : out.audit)
         store_.audit(audited);
     transaction.commit();
+    reservation_.reset();
 
     out.revoked = !grants->revoked.empty();
     granted_ = std::move(grants->granted);
@@ -185,6 +224,7 @@ Answer StationSession::on_refused(const protocol::Refused& refused, pki::Time no
     auto audited = entry("refused-by-device", why.detail, now);
     audited.reason = name(why.reason);
     store_.audit(audited);
+    reservation_.reset();
     Answer out{.last = true};
     out.audit.push_back(std::move(audited));
     return out;
@@ -206,6 +246,7 @@ Answer StationSession::refuse(const Refusal& to_peer, const Refusal& to_audit, p
         audited.detail += std::string(" (not in the audit log: ") + e.what() + ")";
     }
     Answer out{.message = protocol::serialize(protocol::refused(to_peer)), .last = true};
+    reservation_.reset();
     out.audit.push_back(std::move(audited));
     return out;
 }
@@ -219,6 +260,7 @@ Answer StationSession::reject(const Refusal& why, pki::Time now)
 std::optional<AuditEntry> StationSession::abandon(const Refusal& why, pki::Time now)
 {
     const Step step = std::exchange(step_, Step::over);
+    reservation_.reset();
     if (step != Step::proof && step != Step::backup)
         return std::nullopt;
     auto audited = entry(step == Step::proof ? "abandoned" : "abandoned-after-grant", why.detail, now);
@@ -229,7 +271,7 @@ std::optional<AuditEntry> StationSession::abandon(const Refusal& why, pki::Time 
 
 AuditEntry StationSession::entry(std::string event, std::string detail, pki::Time now) const
 {
-    return {.time = now, .event = std::move(event), .chip = chip_, .peer = peer_, .detail = std::move(detail)};
+    return {.time = now, .event = std::move(event), .chip = chip_, .peer = line_.peer, .detail = std::move(detail)};
 }
 
 } // namespace imprint::station

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "provisioning/station/check_backup.h"
+#include "provisioning/station/check_introduction.h"
 #include "provisioning/station/grant.h"
 #include "provisioning/station/station.h"
 #include "provisioning/station/store.h"
@@ -22,10 +23,17 @@ struct Answer {
     bool revoked = false; // the CRL has to be written anew
 };
 
+// The connection that a conversation runs on.
+struct Line {
+    Bytes channel_binding; // the TLS exporter's 32 bytes
+    std::string peer; // for the audit log
+    Required introductions = Required::never; // who comes this way needs one
+};
+
 class StationSession {
 public:
-    // `channel_binding`: the TLS exporter's 32 bytes; `peer` is for the audit log. Station and store are borrowed.
-    StationSession(const Station& station, Store& store, Bytes channel_binding, std::string peer);
+    // Station, store and introductions are borrowed.
+    StationSession(const Station& station, Store& store, Introductions& introductions, Line line);
 
     // Never throws for what the peer sent. Whatever goes wrong, here or in the store, ends the conversation with a
     // refusal: nothing that was refused can be taken up again.
@@ -44,6 +52,9 @@ private:
     Result<Answer> dispatch(Step step, const protocol::Message& message, BytesView bytes, pki::Time now);
     Result<Answer> on_hello(const protocol::Hello& hello, BytesView bytes, pki::Time now);
     Result<Answer> on_proof(const protocol::Proof& proof, pki::Time now);
+    Verdict judge_claim(pki::Time now);
+    Verdict judge_proven(pki::Time now);
+    Verdict judge(void (AttemptLimiter::*wrong)(const std::string& chip, pki::Time now), pki::Time now);
     Result<Answer> on_backup(const protocol::Backup& backup, pki::Time now);
     Result<Answer> on_resume(const protocol::Resume& resume, pki::Time now);
     Answer on_refused(const protocol::Refused& refused, pki::Time now);
@@ -53,11 +64,12 @@ private:
 
     const Station& station_;
     Store& store_;
-    Bytes channel_binding_;
-    std::string peer_;
+    Introductions& introductions_;
+    Line line_;
     Step step_ = Step::hello;
     std::string chip_; // as claimed
     Claim claim_;
+    Reservation reservation_; // of the introduction, from its judgement to the grant
     Asked asked_;
     Granted granted_;
 };

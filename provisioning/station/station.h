@@ -43,6 +43,9 @@ struct Profile {
     std::chrono::days module_lifetime{3650}; // of module certificates; never longer than the signing certificate
 };
 
+// From whom an introduction is demanded: nobody, chips without a record here, everybody.
+enum class Required { never, first, always };
+
 struct Station {
     Credentials credentials;
     pki::Certificates vendor_cas;

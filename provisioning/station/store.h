@@ -150,6 +150,9 @@ public:
     // The identity for a new chip: from the operator's list, else the next free one of the ranges.
     // Refusal(identity_taken | no_identity_left).
     Result<pki::DeviceIdentity> assign_identity(const std::string& chip);
+    // The identity that an introduction promised to a new chip. Refusal(transaction_number_foreign): it is another
+    // chip's, or the list has another one for this chip.
+    Result<pki::DeviceIdentity> assign_promised(const std::string& chip, const pki::DeviceIdentity& promised);
     // False: it was there already. Refusal(identity_taken) if chip or identity stand there otherwise.
     Result<bool> list_identity(const ListedIdentity& listed);
     void add_range(const SerialRange& range);

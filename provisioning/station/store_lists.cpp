@@ -83,6 +83,22 @@ Result<pki::DeviceIdentity> Store::assign_identity(const std::string& chip)
     return Refusal{Reason::no_identity_left, "the list has no identity for this chip and the ranges are used up"};
 }
 
+Result<pki::DeviceIdentity> Store::assign_promised(const std::string& chip, const pki::DeviceIdentity& promised)
+{
+    const auto foreign = [&](const std::string& why) { return Refusal{Reason::transaction_number_foreign, why}; };
+    if (const auto owner = chip_of_identity(promised))
+        return foreign(promised.value + " belongs to chip " + *owner);
+    SQLite::Statement listed(database_,
+                             "SELECT chip, identity_value FROM identity_list "
+                             "WHERE chip = ?1 OR (identity_kind = ?2 AND identity_value = ?3)");
+    SQLite::bind(listed, chip, promised.kind, promised.value);
+    while (listed.executeStep())
+        if (listed.getColumn(0).getString() != chip || listed.getColumn(1).getString() != promised.value)
+            return foreign("chip " + listed.getColumn(0).getString() + " is listed with " +
+                           listed.getColumn(1).getString());
+    return promised;
+}
+
 Result<bool> Store::list_identity(const ListedIdentity& listed)
 {
     SQLite::Statement query(database_,

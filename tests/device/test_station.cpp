@@ -167,7 +167,7 @@ void TestStation::converse(SSL* tls, const Mischief& mischief)
     constexpr std::string_view label = "EXPORTER-Channel-Binding";
     Bytes binding(32);
     SSL_export_keying_material(tls, binding.data(), binding.size(), label.data(), label.size(), nullptr, 0, 0);
-    station::StationSession session(station_, store_, binding, "test");
+    station::StationSession session(station_, store_, introductions_, {binding, "test", mischief.introductions});
     const auto hangs = [&](int step) {
         if (mischief.hang_before != step)
             return false;

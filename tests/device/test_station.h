@@ -26,6 +26,7 @@ struct Mischief {
     int hang_before = 0; // ... says nothing until the device hangs up
     const Certified* tls = nullptr; // instead of the own TLS certificate
     std::string alpn; // instead of the right one
+    station::Required introductions = station::Required::never; // whom the station asks for one
 };
 
 class TestStation {
@@ -54,6 +55,7 @@ private:
     std::filesystem::path socket_;
     station::Station station_;
     station::Store store_;
+    station::Introductions introductions_;
     Certified tls_;
     pki::Certificate root_;
     Fd listener_;

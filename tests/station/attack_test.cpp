@@ -170,7 +170,8 @@ TEST(Attack04, APublicOnlyKeyCannotBeActivated)
     DeviceSide side(device, binding);
     auto hello = side.hello();
     hello.mutable_hello()->set_identity_key(to_string(structures::marshal(area)));
-    StationSession session(station, store, binding, "test");
+    Introductions introductions;
+    StationSession session(station, store, introductions, {binding, "test"});
     const auto challenge = session.receive(side.send_hello(hello), now);
     ASSERT_FALSE(challenge.last);
     const auto credential = protocol::parse(challenge.message).or_throw().challenge().credential();

@@ -23,7 +23,7 @@ protected:
 
     station::StationSession session(Bytes channel_binding = binding)
     {
-        return {station, store, std::move(channel_binding), "test"};
+        return {station, store, introductions, {std::move(channel_binding), "test", required}};
     }
     // The whole conversation; the last answer.
     station::Answer personalize(HonestDevice& device);
@@ -42,6 +42,8 @@ protected:
     TemporaryDirectory directory;
     station::Station station;
     station::Store store;
+    station::Introductions introductions;
+    station::Required required = station::Required::never;
 };
 
 // One trusted device on a bare TPM.

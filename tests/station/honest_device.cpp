@@ -74,6 +74,16 @@ protocol::Message DeviceSide::hello()
     return message;
 }
 
+protocol::Message DeviceSide::hello(const protocol::IntroductionCode& code)
+{
+    protocol::Message message = hello();
+    auto& introduction = *message.mutable_hello()->mutable_introduction();
+    introduction.set_selector(code.selector);
+    introduction.set_proof(
+        to_string(protocol::introduction_proof(protocol::verifier_of(code), channel_binding_, device_.chip(), nonce_)));
+    return message;
+}
+
 Bytes DeviceSide::send_hello(const protocol::Message& message)
 {
     hello_ = protocol::serialize(message);

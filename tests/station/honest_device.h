@@ -6,6 +6,7 @@
 #include "daemon/pki/certificate.h"
 #include "daemon/tpm/security_module.h"
 #include "provisioning/protocol/framing.h"
+#include "provisioning/protocol/introduction.h"
 #include "tests/support/software_tpm.h"
 #include "tests/support/test_tcti.h"
 
@@ -34,6 +35,8 @@ public:
     DeviceSide(HonestDevice& device, Bytes channel_binding);
 
     protocol::Message hello();
+    // Hello with the proof that the device knows a transaction number or a ticket.
+    protocol::Message hello(const protocol::IntroductionCode& code);
     // The bytes to send; also what the proofs are bound to.
     Bytes send_hello(const protocol::Message& message);
     protocol::Message proof(BytesView challenge) { return proof(challenge, device_.endorsement_key()); }

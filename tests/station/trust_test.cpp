@@ -130,7 +130,7 @@ TEST_F(KnownChip, OfAnotherStationKeepsItsIdentity)
     Store other(directory / "other.db");
     other.allow({device.chip(), ""});
     DeviceSide side(device, binding);
-    StationSession conversation(station, other, binding, "test");
+    StationSession conversation(station, other, introductions, {binding, "test"});
     const auto challenge = conversation.receive(side.send_hello(side.hello()), now);
     ASSERT_TRUE(is_grant(conversation.receive(bytes_of(side.proof(challenge.message)), now)));
     EXPECT_EQ(other.chip(device.chip())->identity, (pki::DeviceIdentity{"serial", "SN000001"}));
@@ -150,7 +150,7 @@ TEST_F(Identities, WithoutOneNothingIsGranted)
     Store empty(directory / "empty.db");
     empty.allow({device.chip(), ""});
     DeviceSide side(device, binding);
-    StationSession conversation(station, empty, binding, "test");
+    StationSession conversation(station, empty, introductions, {binding, "test"});
     const auto challenge = conversation.receive(side.send_hello(side.hello()), now);
     EXPECT_EQ(refusal(conversation.receive(bytes_of(side.proof(challenge.message)), now)), Reason::no_identity_left);
     EXPECT_FALSE(empty.chip(device.chip()));
