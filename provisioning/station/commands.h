@@ -2,8 +2,8 @@
 // The operators' commands. Each returns the program's exit code; all work while the server runs.
 #pragma once
 
+#include "provisioning/station/introductions.h"
 #include "provisioning/station/station.h"
-#include "provisioning/station/store.h"
 
 #include <filesystem>
 #include <string>
@@ -49,6 +49,15 @@ int add_operator(Store& store, const std::filesystem::path& certificate, const s
 // For good. By the name in the certificate, or by its fingerprint where the name is not unique.
 int revoke_operator(Store& store, const std::string& name_or_fingerprint);
 int list_operators(Store& store, bool json);
+
+struct TanOutput {
+    bool qr = false; // on the terminal
+    std::filesystem::path svg; // the QR code of the only number; empty: none
+    bool json = false;
+};
+int issue_tans(Store& store, const Terms& terms, unsigned count, const TanOutput& output);
+int list_tans(Store& store, bool json);
+int revoke_tan(Store& store, const std::string& selector);
 
 int show_audit(Store& store, bool json);
 // Waits until everything is delivered or refused for good, at most `wait`.

@@ -38,6 +38,12 @@ struct Options {
     CentralSource central;
     std::string digest;
     std::filesystem::path output = "-";
+    Terms terms;
+    std::string identity;
+    std::string selector;
+    std::uint64_t valid_seconds = 86400;
+    unsigned count = 1;
+    TanOutput tan_output;
     unsigned wait_seconds = 0;
     bool dry_run = false;
     bool json = false;
@@ -143,6 +149,7 @@ public:
     void add_chips(CLI::App& app);
     void add_central(CLI::App& app);
     void add_operators(CLI::App& app);
+    void add_tans(CLI::App& app);
     void add_logs(CLI::App& app);
 
 private:
@@ -265,6 +272,39 @@ void Commands::add_operators(CLI::App& app)
     add_listing(*operators, "list", "Show them", [&o = o_](Store& s) { return list_operators(s, o.json); });
 }
 
+int issue(Store& store, Options& o)
+{
+    o.terms.valid = std::chrono::seconds(o.valid_seconds);
+    if (!o.identity.empty())
+        o.terms.identity = pki::DeviceIdentity{"serial", o.identity};
+    o.tan_output.json = o.json;
+    return issue_tans(store, o.terms, o.count, o.tan_output);
+}
+
+void Commands::add_tans(CLI::App& app)
+{
+    const std::map<std::string, std::uint64_t> units{{"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}};
+    auto* tan = app.add_subcommand("tan", "One-off transaction numbers, with which devices may come");
+    tan->require_subcommand(1);
+    auto* issue_command =
+        add(*tan, "issue", "Make new ones and show them, this one time", [&o = o_](Store& s) { return issue(s, o); });
+    auto* count = issue_command->add_option("--count", o_.count, "How many (1)")->check(CLI::Range(1U, 10000U));
+    issue_command->add_option("--valid", o_.valid_seconds, "How long: 90m, 12h, 7d (1d)")
+        ->transform(CLI::AsNumberWithUnit(units));
+    issue_command->add_option("--chip", o_.terms.chip, "Good for the chip with this identifier only");
+    issue_command->add_option("--identity", o_.identity, "Good for the device with this serial number only")
+        ->excludes(count);
+    issue_command->add_option("--reason", o_.terms.reason, "What for; stands in the list and the audit log");
+    auto* json = issue_command->add_flag("--json", o_.json);
+    issue_command->add_flag("--qr", o_.tan_output.qr, "Show QR codes as well")->excludes(json);
+    issue_command->add_option("--svg", o_.tan_output.svg, "Write the QR code to this file")->excludes(count);
+    add_listing(*tan, "list", "Show all that were given out, tickets too, without their secrets",
+                [&o = o_](Store& s) { return list_tans(s, o.json); });
+    add(*tan, "revoke", "Make one useless", [&o = o_](Store& s) { return revoke_tan(s, o.selector); })
+        ->add_option("selector", o_.selector, "Its first 7 letters and digits")
+        ->required();
+}
+
 void Commands::add_logs(CLI::App& app)
 {
     add_listing(app, "audit", "Show every grant and every refusal",
@@ -299,6 +339,7 @@ int run(int argc, char** argv)
     commands.add_chips(app);
     commands.add_central(app);
     commands.add_operators(app);
+    commands.add_tans(app);
     commands.add_logs(app);
     try {
         app.parse(argc, argv);

@@ -194,10 +194,10 @@ void Server::Impl::start(server::Service& service)
             executor, [this, &service] { return serve_stdio(service); }, asio::detached);
         return;
     }
-    for (const auto& address : settings.listen)
-        listen(executor, address, settings.introductions);
     for (const auto& address : settings.listen_exempt)
         listen(executor, address, Required::never);
+    for (const auto& address : settings.listen)
+        listen(executor, address, settings.introductions);
     if (!settings.listen_operations.empty())
         listen_for_operations(executor);
 }

@@ -14,6 +14,7 @@ LIBRARIES = {
     "libeconf": r"libeconf",
     "Boost.Asio": r"boost/(?!beast)",
     "Beast": r"boost/beast",
+    "libqrencode": r"qrencode\.h",
     "SQLite": r"SQLiteCpp/|sqlite3",
     "CLI11": r"CLI/",
     "nlohmann-json": r"nlohmann/",
