@@ -67,23 +67,23 @@ bool known(const Message& m)
 
 } // namespace
 
-Result<std::size_t> announced_length(std::array<std::uint8_t, 4> header)
+Result<std::size_t> announced_length(std::array<std::uint8_t, 4> header, std::size_t limit)
 {
     std::size_t length = 0;
     for (const std::uint8_t byte : header)
         length = length << 8 | byte;
     if (length == 0)
         return Refusal{Reason::malformed_message, "an empty message"};
-    if (length > max_message)
+    if (length > limit)
         return Refusal{Reason::message_too_large,
-                       "a message of " + std::to_string(length) + " bytes; " + std::to_string(max_message) +
+                       "a message of " + std::to_string(length) + " bytes; " + std::to_string(limit) +
                            " are allowed"};
     return length;
 }
 
-Bytes frame(BytesView body)
+Bytes frame(BytesView body, std::size_t limit)
 {
-    if (body.empty() || body.size() > max_message)
+    if (body.empty() || body.size() > limit)
         throw Error(Reason::message_too_large, "a message of " + std::to_string(body.size()) + " bytes to send");
     Bytes framed;
     framed.reserve(4 + body.size());

@@ -16,11 +16,11 @@ inline constexpr std::uint32_t version = 1;
 inline constexpr std::uint16_t default_port = 7443;
 inline constexpr std::size_t max_message = 256 * 1024;
 
-// The length of the message that a header announces: message_too_large above max_message, malformed_message for zero.
-Result<std::size_t> announced_length(std::array<std::uint8_t, 4> header);
+// The length of the message that a header announces: message_too_large above `limit`, malformed_message for zero.
+Result<std::size_t> announced_length(std::array<std::uint8_t, 4> header, std::size_t limit = max_message);
 
 // Header and body. Throws Error(message_too_large).
-Bytes frame(BytesView body);
+Bytes frame(BytesView body, std::size_t limit = max_message);
 
 using protobuf::serialize;
 // Strict: no unknown fields, exactly one body, re-serializes to the same bytes.

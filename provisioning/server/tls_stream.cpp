@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "provisioning/server/tls_stream.h"
 
-#include "provisioning/protocol/framing.h"
 #include "provisioning/server/tls.h"
 
 #include <boost/asio/read.hpp>
@@ -34,12 +33,12 @@ asio::awaitable<std::optional<Refusal>> accept_tls(TlsStream& stream, std::chron
     co_return std::nullopt;
 }
 
-asio::awaitable<Result<Bytes>> read_message(TlsStream& stream, std::chrono::seconds limit)
+asio::awaitable<Result<Bytes>> read_message(TlsStream& stream, std::chrono::seconds limit, std::size_t max_size)
 {
     beast::get_lowest_layer(stream).expires_after(limit);
     std::array<std::uint8_t, 4> header{};
     co_await asio::async_read(stream, asio::buffer(header), asio::use_awaitable);
-    const auto length = protocol::announced_length(header);
+    const auto length = protocol::announced_length(header, max_size);
     if (!length)
         co_return length.refusal();
     Bytes body(*length);
@@ -47,10 +46,11 @@ asio::awaitable<Result<Bytes>> read_message(TlsStream& stream, std::chrono::seco
     co_return body;
 }
 
-asio::awaitable<void> write_message(TlsStream& stream, BytesView message, std::chrono::seconds limit)
+asio::awaitable<void> write_message(TlsStream& stream, BytesView message, std::chrono::seconds limit,
+                                    std::size_t max_size)
 {
     beast::get_lowest_layer(stream).expires_after(limit);
-    const Bytes framed = protocol::frame(message);
+    const Bytes framed = protocol::frame(message, max_size);
     co_await asio::async_write(stream, asio::buffer(framed), asio::use_awaitable);
 }
 

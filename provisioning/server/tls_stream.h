@@ -5,6 +5,7 @@
 
 #include "daemon/base/bytes.h"
 #include "daemon/base/error.h"
+#include "provisioning/protocol/framing.h"
 #include "provisioning/server/listener.h"
 
 #include <boost/asio/ssl/context.hpp>
@@ -22,8 +23,10 @@ using TlsStream = boost::asio::ssl::stream<Stream>;
 boost::asio::awaitable<std::optional<Refusal>> accept_tls(TlsStream& stream, std::chrono::seconds limit);
 
 // A message of provisioning/protocol/framing.h: its bytes, or the reason why its length alone was refused.
-boost::asio::awaitable<Result<Bytes>> read_message(TlsStream& stream, std::chrono::seconds limit);
-boost::asio::awaitable<void> write_message(TlsStream& stream, BytesView message, std::chrono::seconds limit);
+boost::asio::awaitable<Result<Bytes>> read_message(TlsStream& stream, std::chrono::seconds limit,
+                                                   std::size_t max_size = protocol::max_message);
+boost::asio::awaitable<void> write_message(TlsStream& stream, BytesView message, std::chrono::seconds limit,
+                                           std::size_t max_size = protocol::max_message);
 
 // The peer closes first; who does not within five seconds is cut off.
 boost::asio::awaitable<void> leave(TlsStream& stream);

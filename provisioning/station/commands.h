@@ -14,8 +14,8 @@ namespace imprint::station {
 inline constexpr int exit_ok = 0;
 inline constexpr int exit_usage = 2; // of the command line or the configuration
 inline constexpr int exit_failed = 1; // could not do
-inline constexpr int exit_waiting = 3; // outbox: not everything is delivered
-inline constexpr int exit_conflict = 4; // outbox: the archive refused something for good
+inline constexpr int exit_waiting = 3; // outbox, sync: not everything is delivered
+inline constexpr int exit_conflict = 4; // outbox, sync, conflicts: an operator has to look
 
 // The state directory with database and master key; what is there already stays as it is.
 int init(const std::filesystem::path& state);
@@ -62,6 +62,13 @@ int revoke_tan(Store& store, const std::string& selector);
 int show_audit(Store& store, bool json);
 // Waits until everything is delivered or refused for good, at most `wait`.
 int show_outbox(Store& store, std::chrono::seconds wait, bool json);
+
+// Brings what was done in the field to the main station, or the outbox to the archive: once, then it ends. exit_conflict
+// if something else stands there in the way of anything.
+int sync_to_station(Store& store, const Credentials& credentials, const std::string& address, bool dry_run, bool json);
+int sync_to_archive(Store& store, const Credentials& credentials, const std::string& url, bool dry_run, bool json);
+// What other stations brought and could not be taken.
+int show_conflicts(Store& store, bool json);
 int show_crl(const std::filesystem::path& state);
 
 } // namespace imprint::station

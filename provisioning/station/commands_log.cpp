@@ -56,11 +56,13 @@ int show_audit(Store& store, bool json)
                            {"chip", entry.chip},
                            {"peer", entry.peer},
                            {"reason", entry.reason},
-                           {"detail", server::printable(entry.detail)}});
+                           {"detail", server::printable(entry.detail)},
+                           {"origin", entry.origin}});
         else
             std::cout << utc(entry.time) << ' ' << entry.event << ' ' << (entry.chip.empty() ? "-" : entry.chip) << ' '
                       << entry.peer << ' ' << (entry.reason.empty() ? "-" : entry.reason) << ' '
-                      << server::printable(entry.detail) << '\n';
+                      << server::printable(entry.detail)
+                      << (entry.origin.empty() ? "" : " (at " + server::printable(entry.origin) + ")") << '\n';
     if (json)
         std::cout << all.dump(2) << '\n';
     return exit_ok;

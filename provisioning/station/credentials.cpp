@@ -55,12 +55,17 @@ Pair load_pair(const CredentialSources& sources, const std::string& name, const 
     return {std::move(chain), std::move(key)};
 }
 
+std::shared_ptr<const pki::Trust> load_trust(const CredentialSources& sources)
+{
+    return std::make_shared<const pki::Trust>(
+        pki::trust_from_pem(read_pem(sources.directory / "trust.pem", "imprint-authority station makes it")));
+}
+
 } // namespace
 
 Credentials load_credentials(const CredentialSources& sources, pki::Time now)
 {
-    auto trust = std::make_shared<const pki::Trust>(
-        pki::trust_from_pem(read_pem(sources.directory / "trust.pem", "imprint-authority station makes it")));
+    const auto trust = load_trust(sources);
     const auto load = [&](const std::string& name, const std::string& uri, pki::Role role) {
         return load_pair(sources, name, uri, *trust, role, now);
     };
@@ -69,8 +74,23 @@ Credentials load_credentials(const CredentialSources& sources, pki::Time now)
     Pair tls = load("tls", sources.tls_key, pki::Role::station_tls);
     if (signing.chain.front().common_name() != tls.chain.front().common_name()) // devices would refuse us
         throw Error(Reason::not_configured, "signing.pem and tls.pem name different stations");
-    return {std::move(signing.chain), std::move(signing.key), std::move(identity.chain), std::move(identity.key),
-            std::move(tls.chain),     std::move(tls.key),     std::move(trust)};
+    return {std::move(signing.chain),
+            std::move(signing.key),
+            std::move(identity.chain),
+            std::move(identity.key),
+            std::move(tls.chain),
+            std::move(tls.key),
+            trust};
+}
+
+Credentials load_tls_credentials(const CredentialSources& sources, pki::Time now)
+{
+    Credentials credentials;
+    credentials.trust = load_trust(sources);
+    Pair tls = load_pair(sources, "tls", sources.tls_key, *credentials.trust, pki::Role::station_tls, now);
+    credentials.tls = std::move(tls.chain);
+    credentials.tls_key = std::move(tls.key);
+    return credentials;
 }
 
 pki::Certificates load_vendor_cas(const std::filesystem::path& path)

@@ -45,6 +45,7 @@ struct Options {
     unsigned count = 1;
     TanOutput tan_output;
     unsigned wait_seconds = 0;
+    std::string main_station;
     bool dry_run = false;
     bool json = false;
 };
@@ -151,6 +152,7 @@ public:
     void add_operators(CLI::App& app);
     void add_tans(CLI::App& app);
     void add_logs(CLI::App& app);
+    void add_sync(CLI::App& app);
 
 private:
     CLI::App* add(CLI::App& parent, const char* name, const char* text, Work work);
@@ -319,6 +321,32 @@ void Commands::add_logs(CLI::App& app)
     });
 }
 
+int sync(Options& o, Store& store)
+{
+    const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+    o.credentials.passphrase = pki::read_passphrase(o.passphrase);
+    const Credentials credentials = load_tls_credentials(o.credentials, now);
+    return o.main_station.empty() ? sync_to_archive(store, credentials, o.server.archive, o.dry_run, o.json)
+                                  : sync_to_station(store, credentials, o.main_station, o.dry_run, o.json);
+}
+
+void Commands::add_sync(CLI::App& app)
+{
+    auto* command = add(app, "sync", "Bring what was done in the field to the main station, or records to the archive",
+                        [&o = o_](Store& s) { return sync(o, s); });
+    auto* where = command->add_option_group("where");
+    where->add_option("--to", o_.main_station, "The main station's address for operations (host:port)");
+    where->add_option("--archive", o_.server.archive, "The archive (https://host:port)");
+    where->require_option(1);
+    command->add_option("--directory", o_.credentials.directory, "Certificates and keys")->capture_default_str();
+    command->add_option("--tls-key", o_.credentials.tls_key, "OSSL_STORE URI of the TLS key, if it is elsewhere");
+    command->add_option("--passphrase", o_.passphrase, "The key's passphrase: fd:N or credential:NAME");
+    command->add_flag("--dry-run", o_.dry_run, "Only say what is missing there");
+    add_json(command);
+    add_listing(app, "conflicts", "Show what other stations brought and could not be taken",
+                [&o = o_](Store& s) { return show_conflicts(s, o.json); });
+}
+
 int run(int argc, char** argv)
 {
     CLI::App app("The personalization station", "imprint-station");
@@ -341,6 +369,7 @@ int run(int argc, char** argv)
     commands.add_operators(app);
     commands.add_tans(app);
     commands.add_logs(app);
+    commands.add_sync(app);
     try {
         app.parse(argc, argv);
         if (!action)

@@ -114,6 +114,19 @@ void Outbox::stop()
     timer_.cancel();
 }
 
+asio::awaitable<void> Outbox::deliver_once()
+{
+    auto query = [this] { return store_.outbox(false); };
+    const std::vector<OutboxEntry> entries = co_await in_worker(worker_, query);
+    for (const auto& entry : entries) {
+        if (entry.state != Delivery::waiting)
+            continue;
+        co_await deliver(entry);
+        if (away())
+            break;
+    }
+}
+
 asio::awaitable<std::optional<OutboxEntry>> Outbox::next()
 {
     auto query = [this] { return store_.next_delivery(); };

@@ -20,6 +20,8 @@ public:
     void start();
     void wake(); // there is a new record
     void stop();
+    // Instead of start(): each waiting record once, until the archive cannot be reached.
+    boost::asio::awaitable<void> deliver_once();
 
 private:
     boost::asio::awaitable<void> run();

@@ -12,6 +12,7 @@
 #include "provisioning/station/in_worker.h"
 #include "provisioning/station/outbox.h"
 #include "provisioning/station/session.h"
+#include "provisioning/station/sync_protocol.h"
 
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
@@ -240,7 +241,14 @@ void Server::Impl::listen_for_operations(const asio::any_io_executor& executor)
 // What is spoken on the addresses for operations.
 std::vector<OperationsProtocol> Server::Impl::protocols()
 {
-    return {courier_protocol(store, worker, {settings.public_address, settings.message_timeout}, journal)};
+    const auto synchronized = [this](const SyncReply& reply) {
+        for (const auto& entry : reply.audit)
+            journal(entry);
+        if (reply.record_stored && outbox)
+            outbox->wake();
+    };
+    return {courier_protocol(store, worker, {settings.public_address, settings.message_timeout}, journal),
+            sync_protocol(store, worker, station.credentials, settings.message_timeout, synchronized)};
 }
 
 // Whatever else would be written to standard output goes to standard error from here on.

@@ -33,6 +33,9 @@ struct CredentialSources {
 // reasons).
 Credentials load_credentials(const CredentialSources& sources, pki::Time now);
 
+// What a client of the archive or of another station needs: TLS certificate and key, and the trust; the rest is empty.
+Credentials load_tls_credentials(const CredentialSources& sources, pki::Time now);
+
 // The TPM vendors' CAs: a PEM file, or every .pem and .crt of a directory.
 pki::Certificates load_vendor_cas(const std::filesystem::path& path);
 

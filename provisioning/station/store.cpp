@@ -9,7 +9,7 @@ namespace imprint::station {
 
 namespace {
 
-constexpr std::array<std::string_view, 4> migrations{R"(
+constexpr std::array<std::string_view, 5> migrations{R"(
 CREATE TABLE chips (
   chip TEXT PRIMARY KEY,
   identity_kind TEXT NOT NULL,
@@ -136,6 +136,29 @@ CREATE TRIGGER operators_stay_revoked BEFORE UPDATE ON operators WHEN OLD.revoke
   BEGIN SELECT RAISE(ABORT, 'a revoked operator stays revoked'); END;
 CREATE TRIGGER operators_stay BEFORE DELETE ON operators
   BEGIN SELECT RAISE(ABORT, 'a revoked operator stays revoked'); END;
+)",
+                                                     R"(
+CREATE TABLE database_id (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), id TEXT NOT NULL) STRICT;
+INSERT INTO database_id VALUES (1, lower(hex(randomblob(16))));
+ALTER TABLE audit ADD COLUMN origin TEXT NOT NULL DEFAULT '';
+ALTER TABLE audit ADD COLUMN origin_database TEXT NOT NULL DEFAULT '';
+ALTER TABLE audit ADD COLUMN origin_id INTEGER NOT NULL DEFAULT 0;
+CREATE UNIQUE INDEX audit_once ON audit (origin, origin_database, origin_id) WHERE origin <> '';
+CREATE TABLE conflicts (
+  id INTEGER PRIMARY KEY,
+  time INTEGER NOT NULL,
+  origin TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  name TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  detail TEXT NOT NULL,
+  digest BLOB NOT NULL,
+  content BLOB NOT NULL,
+  settled INTEGER NOT NULL DEFAULT 0,
+  UNIQUE (origin, digest)
+) STRICT;
+CREATE TRIGGER conflicts_stay BEFORE DELETE ON conflicts
+  BEGIN SELECT RAISE(ABORT, 'a conflict is never lost'); END;
 )"};
 
 } // namespace
@@ -159,11 +182,11 @@ void Store::audit(const AuditEntry& entry)
 
 std::vector<AuditEntry> Store::audit_log()
 {
-    SQLite::Statement query(database_, "SELECT time, event, chip, peer, reason, detail FROM audit ORDER BY id");
+    SQLite::Statement query(database_, "SELECT time, event, chip, peer, reason, detail, origin FROM audit ORDER BY id");
     std::vector<AuditEntry> entries;
     while (query.executeStep())
         entries.push_back({from_seconds(query.getColumn(0)), query.getColumn(1), query.getColumn(2), query.getColumn(3),
-                           query.getColumn(4), query.getColumn(5)});
+                           query.getColumn(4), query.getColumn(5), query.getColumn(6)});
     return entries;
 }
 

@@ -65,6 +65,29 @@ struct AuditEntry {
     std::string peer; // address, or "operator"
     std::string reason; // name of the Reason of a refusal, otherwise empty
     std::string detail;
+    std::string origin; // the station that brought it here; empty: it happened here
+};
+
+// An audit entry with the number that it has in its own database.
+struct NumberedAudit {
+    std::uint64_t id = 0;
+    AuditEntry entry;
+};
+
+// Whose audit entries: a station's name, and which of its databases, since a station may be set up anew.
+struct Origin {
+    std::string station, database;
+};
+
+// What another station brought and something else stands in the way of, kept whole for an operator.
+struct ConflictEntry {
+    pki::Time time; // when it was brought first
+    std::string station; // who brought it
+    std::string kind; // "record", "introduction", "audit"
+    std::string name; // which: chip and sequence, selector, number
+    std::string reason, detail;
+    Bytes digest; // SHA-256 of the content
+    Bytes content; // sync.proto: SyncItem
 };
 
 // Numbers from `first` to `last`, written with `width` digits behind `prefix`.
@@ -161,6 +184,7 @@ public:
     void add_grant(const GrantEntry& grant);
     // The grant waits for its Backup, and nothing has revoked it.
     bool grant_is_open(const std::string& serial);
+    bool has_grant(const std::string& serial);
     void close_grant(const std::string& serial);
     // Revokes what was granted to the chip and never got its receipt. Returns the serials.
     std::vector<std::string> revoke_open_grants(const std::string& chip, pki::Time now);
@@ -203,6 +227,20 @@ public:
     // --- the audit log (store.cpp): append-only
     void audit(const AuditEntry& entry);
     std::vector<AuditEntry> audit_log();
+
+    // --- what goes to another station (store_sync.cpp)
+    std::string database_id(); // for good; 32 hex digits
+    std::vector<RecordEntry> record_names(); // all, without their bytes
+    std::optional<GrantEntry> received_grant(const std::string& chip, std::uint64_t sequence);
+    std::vector<NumberedAudit> own_audit(std::uint64_t first, std::size_t limit); // without what others brought
+    std::size_t count_own_audit(std::uint64_t first);
+    // --- and what came from one
+    std::uint64_t newest_audit_of(const Origin& origin); // 0: none
+    std::optional<AuditEntry> audit_of(const Origin& origin, std::uint64_t id); // without its origin
+    void add_audit_of(const Origin& origin, const NumberedAudit& audit);
+    bool add_conflict(const ConflictEntry& conflict); // false: it is listed already
+    void settle_conflict(const std::string& station, BytesView digest); // nothing stands in its way any more
+    std::vector<ConflictEntry> conflicts(); // that are not settled
 
 private:
     SQLite::Database database_;

@@ -20,6 +20,13 @@ bool Store::grant_is_open(const std::string& serial)
     return query.executeStep();
 }
 
+bool Store::has_grant(const std::string& serial)
+{
+    SQLite::Statement query(database_, "SELECT 1 FROM grants WHERE serial = ?");
+    query.bind(1, serial);
+    return query.executeStep();
+}
+
 void Store::close_grant(const std::string& serial)
 {
     SQLite::Statement update(database_, "UPDATE grants SET state = 'received' WHERE serial = ? AND state = 'open'");

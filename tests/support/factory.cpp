@@ -24,6 +24,9 @@ std::string must_listen(Process& process, const std::string& what, const std::fi
     return *address;
 }
 
+// The first start takes any ports, later ones the same again.
+std::string or_any(const std::string& address) { return address.empty() ? "127.0.0.1:0" : address; }
+
 } // namespace
 
 Factory::Factory()
@@ -50,8 +53,6 @@ void Factory::start_archive()
 {
     const auto keys = *this / "archive-keys";
     const auto log = *this / "archive.log";
-    // The first start takes any ports, later ones the same again.
-    const auto or_any = [](const std::string& address) { return address.empty() ? "127.0.0.1:0" : address; };
     archive_ = std::make_unique<Process>(Arguments{IMPRINT_TEST_ARCHIVE, "--database", (*this / "archive.db").string(),
                                                    "--trust", trust_bundle().string(), "serve", "--certificate",
                                                    (keys / "tls.pem").string(), "--key", (keys / "tls.key").string(),
@@ -67,11 +68,12 @@ void Factory::start_station()
     const auto log = *this / "station.log";
     station_ = std::make_unique<Process>(
         Arguments{IMPRINT_TEST_STATION, "--state", (*this / "station").string(), "serve", "--listen",
-                  station_address_.empty() ? "127.0.0.1:0" : station_address_, "--directory",
+                  or_any(station_address_), "--listen-operations", or_any(operations_address_), "--directory",
                   (*this / "station-keys").string(), "--vendor-ca", (*this / "vendor.pem").string(), "--archive",
                   "https://" + archive_tls_address_},
         Environment{}, log);
     station_address_ = must_listen(*station_, "station", log);
+    operations_address_ = must_listen(*station_, "operations", log);
 }
 
 void Factory::remember()

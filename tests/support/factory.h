@@ -15,7 +15,9 @@ public:
 
     std::filesystem::path trust_bundle() const { return directory_ / "trust.pem"; }
     std::string station_address() const { return station_address_; } // "127.0.0.1:port"
+    std::string operations_address() const { return operations_address_; } // of the station
     std::string archive_address() const { return "http://" + archive_address_; }
+    std::string archive_tls_address() const { return "https://" + archive_tls_address_; }
 
     void start_archive();
     void start_station();
@@ -37,7 +39,7 @@ public:
 
 private:
     TemporaryDirectory directory_;
-    std::string archive_address_, archive_tls_address_, station_address_;
+    std::string archive_address_, archive_tls_address_, station_address_, operations_address_;
     std::unique_ptr<Process> archive_, station_;
 };
 

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "provisioning/protocol/sync_messages.h"
+
+#include "daemon/structures/name.h"
+
+#include <algorithm>
+
+namespace imprint::protocol {
+
+namespace {
+
+using protobuf::none_unknown;
+
+constexpr std::size_t max_record = 256 * 1024;
+constexpr std::size_t max_certificate = 64 * 1024;
+constexpr std::size_t max_word = 256;
+constexpr std::size_t max_text = 64 * 1024;
+constexpr std::size_t digest_size = 32;
+constexpr std::size_t database_size = 32; // hex digits
+constexpr std::int64_t latest = std::int64_t{1} << 33; // in the year 2242: what the clocks of computers can hold
+constexpr std::uint64_t max_number = INT64_MAX;
+
+bool is_time(std::int64_t seconds) { return seconds >= 0 && seconds < latest; }
+
+bool is_number(std::uint64_t number) { return number > 0 && number <= max_number; }
+
+bool is_word(const std::string& text) { return !text.empty() && text.size() <= max_word; }
+
+bool is_database(const std::string& id)
+{
+    return id.size() == database_size &&
+        std::ranges::all_of(id, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+}
+
+bool good(const RecordName& m)
+{
+    return none_unknown(m) && structures::is_chip_identifier(m.chip_identifier()) && is_number(m.sequence()) &&
+        m.content_digest().size() == digest_size;
+}
+
+bool good(const UseName& m)
+{
+    return none_unknown(m) && is_word(m.selector()) && structures::is_chip_identifier(m.chip_identifier()) &&
+        is_number(m.sequence());
+}
+
+bool good(const SyncRecord& m)
+{
+    return none_unknown(m) && !m.record().empty() && m.record().size() <= max_record &&
+        m.module_certificate().size() <= max_certificate && is_time(m.time());
+}
+
+bool good(const SyncUse& m)
+{
+    return none_unknown(m) && is_word(m.selector()) && (m.kind() == "tan" || m.kind() == "ticket") &&
+        structures::is_chip_identifier(m.chip_identifier()) && is_number(m.sequence()) && is_time(m.used()) &&
+        is_time(m.issued()) && is_time(m.expires()) && m.issuer().size() <= max_word && m.reason().size() <= max_text;
+}
+
+bool good(const SyncAudit& m)
+{
+    return none_unknown(m) && is_number(m.id()) && is_time(m.time()) && is_word(m.event()) &&
+        m.chip().size() <= max_word && m.peer().size() <= max_word && m.reason().size() <= max_word &&
+        m.detail().size() <= max_text;
+}
+
+bool good(const SyncItem& m)
+{
+    if (!none_unknown(m))
+        return false;
+    switch (m.item_case()) {
+    case SyncItem::kRecord:
+        return good(m.record());
+    case SyncItem::kUse:
+        return good(m.use());
+    case SyncItem::kAudit:
+        return good(m.audit());
+    case SyncItem::ITEM_NOT_SET:
+        return false;
+    }
+    return false;
+}
+
+bool good(const SyncAnswer& m)
+{
+    return none_unknown(m) && m.outcome() >= static_cast<std::uint32_t>(SyncOutcome::taken) &&
+        m.outcome() <= static_cast<std::uint32_t>(SyncOutcome::refused) && m.detail().size() <= max_text;
+}
+
+template <class List>
+bool all_good(const List& list, int limit)
+{
+    return list.size() <= limit && std::ranges::all_of(list, [](const auto& m) { return good(m); });
+}
+
+bool good(const SyncMessage& m)
+{
+    if (!none_unknown(m))
+        return false;
+    switch (m.body_case()) {
+    case SyncMessage::kOffer:
+        return none_unknown(m.offer()) && is_database(m.offer().database()) &&
+            all_good(m.offer().records(), max_offered) && all_good(m.offer().uses(), max_offered);
+    case SyncMessage::kWanted:
+        return none_unknown(m.wanted()) && m.wanted().audit_known() <= max_number &&
+            m.wanted().audit_digest().size() <= digest_size && m.wanted().records_size() <= max_offered &&
+            m.wanted().uses_size() <= max_offered;
+    case SyncMessage::kBatch:
+        return none_unknown(m.batch()) && is_database(m.batch().database()) &&
+            all_good(m.batch().items(), max_sync_items);
+    case SyncMessage::kAnswers:
+        return none_unknown(m.answers()) && all_good(m.answers().answers(), max_sync_items);
+    case SyncMessage::kRefused:
+        return none_unknown(m.refused());
+    case SyncMessage::BODY_NOT_SET:
+        return false;
+    }
+    return false;
+}
+
+} // namespace
+
+Result<SyncMessage> parse_sync(BytesView body)
+{
+    SyncMessage message;
+    if (const auto verdict =
+            protobuf::parse_canonical(message, body, max_sync_message, Reason::malformed_message, "a message");
+        !verdict)
+        return verdict.refusal();
+    if (message.has_batch() && message.batch().items_size() > max_sync_items)
+        return Refusal{Reason::message_too_large,
+                       std::to_string(message.batch().items_size()) + " items in one batch; " +
+                           std::to_string(max_sync_items) + " are allowed"};
+    if (!good(message))
+        return Refusal{Reason::malformed_message,
+                       "a message of a synchronization with something in it that is not allowed"};
+    return message;
+}
+
+SyncMessage sync_refused(const Refusal& refusal)
+{
+    SyncMessage message;
+    *message.mutable_refused() = refused(refusal).refused();
+    return message;
+}
+
+} // namespace imprint::protocol

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "provisioning/station/store.h"
+#include "provisioning/station/store_sql.h"
+
+namespace imprint::station {
+
+namespace {
+
+constexpr int audit_columns = 7;
+
+NumberedAudit read_audit(SQLite::Statement& query)
+{
+    return {static_cast<std::uint64_t>(query.getColumn(0).getInt64()),
+            {from_seconds(query.getColumn(1)), query.getColumn(2), query.getColumn(3), query.getColumn(4),
+             query.getColumn(5), query.getColumn(audit_columns - 1)}};
+}
+
+} // namespace
+
+std::string Store::database_id() { return database_.execAndGet("SELECT id FROM database_id").getString(); }
+
+std::vector<RecordEntry> Store::record_names()
+{
+    SQLite::Statement query(database_, "SELECT chip, sequence, content_digest, time FROM records ORDER BY rowid");
+    std::vector<RecordEntry> names;
+    while (query.executeStep())
+        names.push_back({query.getColumn(0),
+                         static_cast<std::uint64_t>(query.getColumn(1).getInt64()),
+                         sql::blob(query.getColumn(2)),
+                         {},
+                         from_seconds(query.getColumn(3))});
+    return names;
+}
+
+std::optional<GrantEntry> Store::received_grant(const std::string& chip, std::uint64_t sequence)
+{
+    SQLite::Statement query(database_,
+                            "SELECT serial, module_certificate, time FROM grants "
+                            "WHERE chip = ? AND sequence = ? AND state = 'received'");
+    SQLite::bind(query, chip, static_cast<std::int64_t>(sequence));
+    if (!query.executeStep())
+        return std::nullopt;
+    return GrantEntry{query.getColumn(0), chip, sequence, sql::blob(query.getColumn(1)),
+                      from_seconds(query.getColumn(2))};
+}
+
+std::vector<NumberedAudit> Store::own_audit(std::uint64_t first, std::size_t limit)
+{
+    SQLite::Statement query(database_,
+                            "SELECT id, time, event, chip, peer, reason, detail FROM audit "
+                            "WHERE origin = '' AND id >= ? ORDER BY id LIMIT ?");
+    SQLite::bind(query, static_cast<std::int64_t>(first), static_cast<std::int64_t>(limit));
+    std::vector<NumberedAudit> entries;
+    while (query.executeStep())
+        entries.push_back(read_audit(query));
+    return entries;
+}
+
+std::size_t Store::count_own_audit(std::uint64_t first)
+{
+    SQLite::Statement query(database_, "SELECT count(*) FROM audit WHERE origin = '' AND id >= ?");
+    query.bind(1, static_cast<std::int64_t>(first));
+    query.executeStep();
+    return static_cast<std::size_t>(query.getColumn(0).getInt64());
+}
+
+std::uint64_t Store::newest_audit_of(const Origin& origin)
+{
+    SQLite::Statement query(database_,
+                            "SELECT coalesce(max(origin_id), 0) FROM audit WHERE origin = ? AND origin_database = ?");
+    SQLite::bind(query, origin.station, origin.database);
+    query.executeStep();
+    return static_cast<std::uint64_t>(query.getColumn(0).getInt64());
+}
+
+std::optional<AuditEntry> Store::audit_of(const Origin& origin, std::uint64_t id)
+{
+    SQLite::Statement query(database_,
+                            "SELECT id, time, event, chip, peer, reason, detail FROM audit "
+                            "WHERE origin = ? AND origin_database = ? AND origin_id = ?");
+    SQLite::bind(query, origin.station, origin.database, static_cast<std::int64_t>(id));
+    if (!query.executeStep())
+        return std::nullopt;
+    return read_audit(query).entry;
+}
+
+void Store::add_audit_of(const Origin& origin, const NumberedAudit& audit)
+{
+    const auto& entry = audit.entry;
+    SQLite::Statement insert(database_,
+                             "INSERT INTO audit (time, event, chip, peer, reason, detail, origin, origin_database, "
+                             "origin_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    SQLite::bind(insert, seconds(entry.time), entry.event, entry.chip, entry.peer, entry.reason, entry.detail,
+                 origin.station, origin.database, static_cast<std::int64_t>(audit.id));
+    insert.exec();
+}
+
+bool Store::add_conflict(const ConflictEntry& conflict)
+{
+    SQLite::Statement insert(database_,
+                             "INSERT OR IGNORE INTO conflicts (time, origin, kind, name, reason, detail, digest, "
+                             "content) VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
+    SQLite::bind(insert, seconds(conflict.time), conflict.station, conflict.kind, conflict.name, conflict.reason,
+                 conflict.detail);
+    sql::bind(insert, 7, conflict.digest);
+    sql::bind(insert, 8, conflict.content);
+    return insert.exec() == 1;
+}
+
+void Store::settle_conflict(const std::string& station, BytesView digest)
+{
+    SQLite::Statement update(database_, "UPDATE conflicts SET settled = 1 WHERE origin = ? AND digest = ?");
+    update.bind(1, station);
+    sql::bind(update, 2, digest);
+    update.exec();
+}
+
+std::vector<ConflictEntry> Store::conflicts()
+{
+    SQLite::Statement query(database_,
+                            "SELECT time, origin, kind, name, reason, detail, digest, content FROM conflicts "
+                            "WHERE settled = 0 ORDER BY id");
+    std::vector<ConflictEntry> all;
+    while (query.executeStep())
+        all.push_back({from_seconds(query.getColumn(0)), query.getColumn(1), query.getColumn(2), query.getColumn(3),
+                       query.getColumn(4), query.getColumn(5), sql::blob(query.getColumn(6)),
+                       sql::blob(query.getColumn(7))});
+    return all;
+}
+
+} // namespace imprint::station

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// A mobile unit's whole day, with real programs: a device in the field, then home to the main station, and from there
+// to the archive, where the device finds its keys again.
+#include "tests/support/daemon_process.h"
+#include "tests/system/mobile.h"
+
+#include <gtest/gtest.h>
+
+namespace imprint::test {
+
+namespace {
+
+class Journey : public testing::Test {
+protected:
+    Journey()
+    {
+        device.start();
+        const auto done = device.imprintctl({"personalize", "--proxy-command", laptop.serve_stdio()});
+        EXPECT_EQ(done.status, 0) << done.err;
+    }
+    void expect_recoverable()
+    {
+        device.kill();
+        device.wipe_disk();
+        device.start();
+        EXPECT_EQ(device.property("State"), "s \"disk-lost\"");
+        const auto recovered = device.imprintctl({"recover", factory.archive_address()});
+        EXPECT_EQ(recovered.status, 0) << recovered.err;
+        EXPECT_EQ(device.property("State"), "s \"operating\"");
+        EXPECT_EQ(device.property("DeviceIdentity"), "(ss) \"serial\" \"LT000001\"");
+    }
+
+    Factory factory;
+    Mobile laptop{factory};
+    DaemonProcess device{{.trust_bundle = factory.trust_bundle()}};
+};
+
+TEST_F(Journey, A33_HomeToTheMainStationAndOnToTheArchive)
+{
+    const auto synchronized = laptop.sync({"--to", factory.operations_address()});
+    EXPECT_EQ(synchronized.status, 0) << synchronized.out << synchronized.err;
+    factory.wait_for_outbox();
+    expect_recoverable();
+    const auto again = laptop.sync({"--to", factory.operations_address()});
+    EXPECT_EQ(again.status, 0) << again.err;
+    EXPECT_NE(again.out.find("0 records, 0 used introductions and 0 audit entries"), std::string::npos) << again.out;
+    // The main station knows the device.
+    ASSERT_EQ(device.imprintctl({"enter-personalization"}).status, 0);
+    const auto next = device.imprintctl({"personalize", factory.station_address()});
+    EXPECT_EQ(next.status, 0) << next.err;
+    EXPECT_EQ(device.property("DeviceIdentity"), "(ss) \"serial\" \"LT000001\"");
+}
+
+TEST_F(Journey, A33_StraightToTheArchive)
+{
+    const auto waiting = laptop.sync({"--archive", factory.archive_tls_address(), "--dry-run"});
+    EXPECT_EQ(waiting.status, 3) << waiting.err;
+    const auto delivered = laptop.sync({"--archive", factory.archive_tls_address()});
+    EXPECT_EQ(delivered.status, 0) << delivered.out << delivered.err;
+    EXPECT_EQ(laptop.sync({"--archive", factory.archive_tls_address()}).status, 0);
+    expect_recoverable();
+    factory.archive().signal(SIGKILL);
+    EXPECT_EQ(laptop.sync({"--archive", factory.archive_tls_address()}).status, 0) << "nothing waits";
+}
+
+} // namespace
+
+} // namespace imprint::test
