@@ -36,6 +36,7 @@ structures::Attestation certify_object(const Connection& connection, ESYS_TR obj
 
 structures::Attestation SecurityModule::certify_storage_key(BytesView qualifying_data)
 {
+    make_room(); // for two persistent keys at once
     return certify_object(connection_, storage(), identity(), qualifying_data);
 }
 

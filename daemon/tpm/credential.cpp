@@ -56,6 +56,7 @@ Secret SecurityModule::activate_credential(const EndorsementKey& ek, const struc
 {
     const auto id_object = structures::unmarshal<TPM2B_ID_OBJECT>(credential.id_object).or_throw();
     const auto encrypted = structures::unmarshal<TPM2B_ENCRYPTED_SECRET>(credential.secret).or_throw();
+    make_room();
     const auto object = identity();
     Transient created;
     const auto key = endorsement_object(ek, created);

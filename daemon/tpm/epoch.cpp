@@ -26,6 +26,7 @@ HierarchySession SecurityModule::authorize(ESYS_TR hierarchy)
 
 void SecurityModule::increment_epoch()
 {
+    make_room(); // what is loaded is dead from now on
     if (!epoch_.object)
         look_at(epoch_);
     auto session = authorize(ESYS_TR_RH_OWNER);

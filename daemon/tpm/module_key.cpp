@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The module key: made while the epoch is even, usable in the next odd one only.
-#include "daemon/structures/encode.h"
+// The module key's making, while the epoch is even; operating_keys.cpp is its use.
 #include "daemon/structures/marshal.h"
-#include "daemon/structures/name.h"
 #include "daemon/structures/templates.h"
 #include "daemon/tpm/attestation.h"
-#include "daemon/tpm/rc.h"
 #include "daemon/tpm/security_module.h"
 
 namespace imprint::tpm {
@@ -17,21 +14,6 @@ struct SecurityModule::Work::Made {
     Received<TPM2B_DIGEST> hash;
     Received<TPMT_TK_CREATION> ticket;
 };
-
-namespace {
-
-// A signature by an unrestricted key needs no proof of where the digest comes from.
-TPMT_TK_HASHCHECK no_ticket()
-{
-    TPMT_TK_HASHCHECK ticket{};
-    ticket.tag = TPM2_ST_HASHCHECK;
-    ticket.hierarchy = TPM2_RH_NULL;
-    return ticket;
-}
-
-constexpr TPMT_SIG_SCHEME ecdsa_sha256{.scheme = TPM2_ALG_ECDSA, .details = {.ecdsa = {.hashAlg = TPM2_ALG_SHA256}}};
-
-} // namespace
 
 // TPM2_Create with the variation value as outsideInfo. [3]
 void SecurityModule::Work::create(std::uint64_t odd_epoch, BytesView variation, Made& made)
@@ -78,43 +60,6 @@ CreatedModuleKey SecurityModule::Work::create_module_key(std::uint64_t odd_epoch
     const auto key = load(out.object, out.sensitive, use());
     out.creation = certify_creation(key, made, qualifying_data);
     return out;
-}
-
-// PolicyNV: the counter stands at `odd_epoch`. [1]
-void SecurityModule::Work::policy_epoch(std::uint64_t odd_epoch)
-{
-    const auto index = module_->epoch();
-    const auto operand = structures::to_tpm2b<TPM2B_OPERAND>(structures::big_endian(odd_epoch));
-    dirty_ = true;
-    const auto rc = Esys_PolicyNV(module_->connection_.esys(), index, index, session_.tr(), ESYS_TR_PASSWORD,
-                                  ESYS_TR_NONE, ESYS_TR_NONE, &operand, 0, TPM2_EO_EQ);
-    if (is_missing(rc))
-        throw Error(Reason::tpm_refused, "the epoch counter is not in the TPM");
-    module_->connection_.check(rc, "satisfy the policy of the module key");
-}
-
-// Over SHA-256 of the message; ends the session. [1]
-Bytes SecurityModule::Work::sign(const Transient& key, BytesView message)
-{
-    const auto digest = structures::to_tpm2b<TPM2B_DIGEST>(structures::digest(TPM2_ALG_SHA256, message));
-    const auto ticket = no_ticket();
-    Received<TPMT_SIGNATURE> signature;
-    attributes(Use::over);
-    const auto& connection = module_->connection_;
-    connection.check(Esys_Sign(connection.esys(), key.tr(), session_.tr(), ESYS_TR_NONE, ESYS_TR_NONE, &digest,
-                               &ecdsa_sha256, &ticket, signature.out()),
-                     "sign with the module key");
-    done(Use::over);
-    return structures::to_der_signature(structures::marshal(*signature)).or_throw();
-}
-
-Bytes SecurityModule::sign_with_module_key(BytesView object, BytesView sensitive, std::uint64_t odd_epoch,
-                                           BytesView message)
-{
-    Work work(*this);
-    const auto key = work.load(object, sensitive);
-    work.policy_epoch(odd_epoch);
-    return work.sign(key, message);
 }
 
 } // namespace imprint::tpm

@@ -69,6 +69,7 @@ Transient SecurityModule::create_primary(const TPMT_PUBLIC& area_template, TPMT_
     const TPM2B_SENSITIVE_CREATE sensitive{};
     const TPM2B_PUBLIC in{0, area_template};
     const TPML_PCR_SELECTION pcrs{};
+    make_room();
     auto session = authorize(ESYS_TR_RH_ENDORSEMENT);
     ESYS_TR handle = ESYS_TR_NONE;
     Received<TPM2B_PUBLIC> out;

@@ -94,6 +94,8 @@ Error error_of(TSS2_RC rc, const std::string& doing)
             "cannot " + doing + ": " + Tss2_RC_Decode(rc) + " (0x" + std::string(digits.data(), end) + ")"};
 }
 
+bool is_gone(TSS2_RC rc) { return from_tpm(rc) && (rc & ~TSS2_RC_LAYER_MASK) == TPM2_RC_REFERENCE_H0; }
+
 bool is_missing(TSS2_RC rc) { return from_tpm(rc) && without_numbers(rc & ~TSS2_RC_LAYER_MASK) == TPM2_RC_HANDLE; }
 
 } // namespace imprint::tpm

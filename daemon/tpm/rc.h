@@ -15,5 +15,7 @@ Reason reason_of(TSS2_RC rc);
 Error error_of(TSS2_RC rc, const std::string& doing);
 // The handle names nothing in this TPM: no such object or index.
 bool is_missing(TSS2_RC rc);
+// The transient object that a command was for has been flushed.
+bool is_gone(TSS2_RC rc);
 
 } // namespace imprint::tpm

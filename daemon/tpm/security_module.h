@@ -89,7 +89,8 @@ public:
 
     // --- the epoch
     std::uint64_t read_epoch(); // [1]
-    void increment_epoch(); // the commit point of every switch [1, 2 with an owner authorization]
+    // The commit point of every switch. [1, 2 with an owner authorization, and what make_room() costs]
+    void increment_epoch();
     structures::Attestation certify_epoch(BytesView qualifying_data); // [1]
     structures::Attestation certify_storage_key(BytesView qualifying_data); // [1]
 
@@ -102,10 +103,13 @@ public:
     Bytes sign_with_identity_key(BytesView message);
 
     // --- the chip storage key
-    // One salted, encrypting policy session for a whole piece of work; ends with it. [1]
+    // One salted, encrypting policy session for a whole piece of work; ends with it. [1, and what make_room() costs]
     class Work {
     public:
-        explicit Work(SecurityModule& module);
+        explicit Work(SecurityModule& module)
+            : Work(module, Room::made)
+        {
+        }
 
         // StirRandom(variation), Create with the variation value as outsideInfo, Load, CertifyCreation, flush. [9]
         CreatedModuleKey create_module_key(std::uint64_t odd_epoch, BytesView variation, BytesView qualifying_data);
@@ -120,6 +124,8 @@ public:
     private:
         friend class SecurityModule;
         enum class Use { again, over };
+        enum class Room { made, beside_the_kept };
+        Work(SecurityModule& module, Room room);
         void authorize(TPM2_CC command); // PolicyCommandCode and PolicyOR [2]
         void policy_command_code(TPM2_CC command);
         void attributes(Use use);
@@ -130,17 +136,24 @@ public:
         void create(std::uint64_t odd_epoch, BytesView variation, Made& made);
         structures::Attestation certify_creation(const Transient& key, const Made& made, BytesView qualifying_data);
         void policy_epoch(std::uint64_t odd_epoch);
-        Bytes sign(const Transient& key, BytesView message);
+        std::optional<Bytes> sign(const Transient& key, BytesView message);
+        std::optional<Secret> hmac(const Transient& key, BytesView message);
         SecurityModule* module_;
         Transient session_;
         bool last_ = false;
         bool dirty_ = false; // a command failed: the session still carries its policy
     };
 
-    // --- the module key, in the operating state
-    // Loads, satisfies the epoch policy, signs, flushes. DER ECDSA over SHA-256 of the message. [7]
-    // Throws Error(tpm_refused) in any epoch but the key's own.
+    // --- the keys of the operating state
+    // Both stay in the TPM once they are loaded (two objects at most; the storage key needs the third place of a small
+    // TPM while it is used) until make_room(), another key of their kind, or any call that needs the room. One that has
+    // gone meanwhile is loaded once more. Error(tpm_refused) in any epoch but the key's own.
+    // DER ECDSA over SHA-256 of the message. [6 the first time, 3 later; 1 more to replace another key]
     Bytes sign_with_module_key(BytesView object, BytesView sensitive, std::uint64_t odd_epoch, BytesView message);
+    // HMAC-SHA256 of a message of at most 1,024 bytes; neither goes over the bus in clear. [the same]
+    Secret hmac_with_transaction_key(BytesView object, BytesView sensitive, std::uint64_t odd_epoch, BytesView message);
+    // Flushes what stays loaded. [1 for each]
+    void make_room();
 
 private:
     // A primary key of ours at its persistent handle.
@@ -158,6 +171,11 @@ private:
         Persistent object{};
         TPMS_NV_PUBLIC area{};
     };
+    // A key that stays loaded, and the blobs that it was loaded from.
+    struct Kept {
+        Bytes object, sensitive;
+        Transient key;
+    };
     enum class AnchorStatus { undefined, unwritten, written, foreign };
 
     void flush_leftovers();
@@ -170,6 +188,9 @@ private:
     ESYS_TR identity();
     ESYS_TR epoch();
     ESYS_TR require(Primary& key);
+
+    template <class Command>
+    auto use(Kept& place, BytesView object, BytesView sensitive, std::uint64_t odd_epoch, Command command);
 
     HierarchySession authorize(ESYS_TR hierarchy);
     Transient create_primary(const TPMT_PUBLIC& area_template, TPMT_PUBLIC& area);
@@ -197,6 +218,7 @@ private:
     Bytes pinned_;
     Primary storage_, identity_;
     Index epoch_, anchor_;
+    Kept module_key_, transaction_key_;
     TPMS_NV_PUBLIC epoch_public_;
     std::optional<Capabilities> capabilities_;
     std::optional<std::vector<EndorsementKey>> endorsement_keys_;

@@ -16,10 +16,12 @@ T parse(BytesView bytes)
 
 } // namespace
 
-SecurityModule::Work::Work(SecurityModule& module)
+SecurityModule::Work::Work(SecurityModule& module, Room room)
     : module_(&module)
-    , session_(start_session(module.connection_, module.storage(), TPM2_SE_POLICY, TPM2_ALG_SHA256))
 {
+    if (room == Room::made)
+        module.make_room();
+    session_ = start_session(module.connection_, module.storage(), TPM2_SE_POLICY, TPM2_ALG_SHA256);
 }
 
 void SecurityModule::Work::policy_command_code(TPM2_CC command)

@@ -76,7 +76,7 @@ TEST_F(Module, A23_KeySignsInItsOwnEpochOnly)
     EXPECT_EQ(leaked(), 0U);
     module->increment_epoch();
     Bytes signature;
-    EXPECT_EQ(commands([&] { signature = sign(key); }), 7U);
+    EXPECT_EQ(commands([&] { signature = sign(key); }), 6U);
     const auto area = structures::unmarshal<TPM2B_PUBLIC>(key.object).or_throw().publicArea;
     EXPECT_TRUE(structures::is_module_key(area, module->epoch_index_name(), epoch + 1));
     EXPECT_TRUE(verify(area, as_bytes("message"), signature));
