@@ -79,14 +79,52 @@ long bio_control(BIO* bio, int command, long, void*)
     return command == BIO_CTRL_FLUSH || (command == BIO_CTRL_EOF && link_of(bio).ended());
 }
 
-BIO_METHOD* make_method()
+// The descriptor itself stands where a Link would.
+int fd_of(BIO* bio) { return static_cast<int>(reinterpret_cast<std::intptr_t>(BIO_get_data(bio))); }
+
+int loose_write(BIO* bio, const char* data, std::size_t size, std::size_t* written)
 {
-    Owned<BIO_METHOD, BIO_meth_free> method(BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "imprint link"));
-    if (!method || BIO_meth_set_write_ex(method.get(), boundary<bio_write>) != 1 ||
-        BIO_meth_set_read_ex(method.get(), boundary<bio_read>) != 1 ||
-        BIO_meth_set_ctrl(method.get(), boundary<bio_control>) != 1)
+    BIO_clear_retry_flags(bio);
+    const ssize_t n = send_quietly(fd_of(bio), as_bytes({data, size}));
+    if (n < 0 && try_again())
+        BIO_set_retry_write(bio);
+    *written = n < 0 ? 0 : static_cast<std::size_t>(n);
+    return n > 0;
+}
+
+int loose_read(BIO* bio, char* into, std::size_t size, std::size_t* filled)
+{
+    BIO_clear_retry_flags(bio);
+    const ssize_t n = ::read(fd_of(bio), into, size);
+    if (n < 0 && try_again())
+        BIO_set_retry_read(bio);
+    *filled = n < 0 ? 0 : static_cast<std::size_t>(n);
+    return n > 0;
+}
+
+long loose_control(BIO*, int command, long, void*) { return command == BIO_CTRL_FLUSH; }
+
+using Write = int(BIO*, const char*, std::size_t, std::size_t*);
+using Read = int(BIO*, char*, std::size_t, std::size_t*);
+using Control = long(BIO*, int, long, void*);
+
+BIO_METHOD* make_method(const char* name, Write* write, Read* read, Control* control)
+{
+    Owned<BIO_METHOD, BIO_meth_free> method(BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, name));
+    if (!method || BIO_meth_set_write_ex(method.get(), write) != 1 || BIO_meth_set_read_ex(method.get(), read) != 1 ||
+        BIO_meth_set_ctrl(method.get(), control) != 1)
         throw openssl_error(Reason::internal, "cannot describe a transport to OpenSSL");
     return method.release();
+}
+
+Owned<BIO, BIO_free_all> make_bio(const BIO_METHOD* method, void* data)
+{
+    Owned<BIO, BIO_free_all> bio(BIO_new(method));
+    if (!bio)
+        throw openssl_error(Reason::internal, "cannot make a transport for OpenSSL");
+    BIO_set_data(bio.get(), data);
+    BIO_set_init(bio.get(), 1);
+    return bio;
 }
 
 } // namespace
@@ -174,13 +212,16 @@ std::size_t Link::send(BytesView data)
 
 Owned<BIO, BIO_free_all> Link::bio()
 {
-    static const Owned<BIO_METHOD, BIO_meth_free> method(make_method());
-    Owned<BIO, BIO_free_all> bio(BIO_new(method.get()));
-    if (!bio)
-        throw openssl_error(Reason::internal, "cannot make a transport for OpenSSL");
-    BIO_set_data(bio.get(), this);
-    BIO_set_init(bio.get(), 1);
-    return bio;
+    static const Owned<BIO_METHOD, BIO_meth_free> method(
+        make_method("imprint link", boundary<bio_write>, boundary<bio_read>, boundary<bio_control>));
+    return make_bio(method.get(), this);
+}
+
+Owned<BIO, BIO_free_all> nonblocking_bio(int fd)
+{
+    static const Owned<BIO_METHOD, BIO_meth_free> method(
+        make_method("imprint descriptor", boundary<loose_write>, boundary<loose_read>, boundary<loose_control>));
+    return make_bio(method.get(), reinterpret_cast<void*>(static_cast<std::intptr_t>(fd)));
 }
 
 } // namespace imprint::tls

@@ -21,6 +21,8 @@ public:
     std::size_t receive(std::span<std::uint8_t> into);
     std::size_t send(BytesView data);
     bool ended() const noexcept { return ended_; }
+    // Gives the descriptor up.
+    Fd release() noexcept { return std::move(fd_); }
 
     // A BIO over this link, which has to outlive it.
     Owned<BIO, BIO_free_all> bio();
@@ -31,5 +33,9 @@ private:
     Deadline deadline_{};
     bool ended_ = false;
 };
+
+// A BIO over a nonblocking descriptor, which has to outlive it: where nothing can be moved at once, OpenSSL is told to
+// come again.
+Owned<BIO, BIO_free_all> nonblocking_bio(int fd);
 
 } // namespace imprint::tls

@@ -10,6 +10,12 @@ namespace imprint::tls {
 
 namespace {
 
+int index()
+{
+    static const int number = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+    return number;
+}
+
 Verdict check_alpn(const SSL* ssl, const std::string& wanted)
 {
     const unsigned char* chosen = nullptr;
@@ -32,23 +38,47 @@ Verdict check_name(X509* leaf, const std::string& name)
     return Refusal{Reason::wrong_name, "the server's certificate is not for " + name};
 }
 
+Verdict check_key(const pki::Certificate& leaf, const std::optional<std::vector<Bytes>>& keys)
+{
+    if (!keys)
+        return accepted();
+    const Bytes spki = leaf.spki();
+    Bytes digest(EVP_MAX_MD_SIZE);
+    std::size_t size = 0;
+    if (EVP_Q_digest(nullptr, "SHA256", nullptr, spki.data(), spki.size(), digest.data(), &size) != 1)
+        throw openssl_error(Reason::internal, "cannot hash a key");
+    digest.resize(size);
+    if (std::ranges::find(*keys, digest) != keys->end())
+        return accepted();
+    return Refusal{Reason::central_key_unknown, "the server's certificate is good, but its key is none of those known"};
+}
+
 } // namespace
+
+void ServerCheck::prepare(SSL_CTX* context)
+{
+    SSL_CTX_set_cert_verify_callback(context, boundary<&ServerCheck::callback>, nullptr);
+}
 
 ServerCheck::ServerCheck(const ClientSettings& settings, SSL* ssl)
     : settings_(settings)
     , ssl_(ssl)
 {
     SSL_set_verify(ssl, SSL_VERIFY_PEER, nullptr);
-    SSL_CTX_set_cert_verify_callback(SSL_get_SSL_CTX(ssl), boundary<&ServerCheck::callback>, this);
+    if (SSL_set_ex_data(ssl, index(), this) != 1)
+        throw openssl_error(Reason::internal, "cannot set up TLS");
 }
 
-// OpenSSL's own verification against an empty store comes back: it accepts nobody.
-ServerCheck::~ServerCheck() { SSL_CTX_set_cert_verify_callback(SSL_get_SSL_CTX(ssl_), nullptr, nullptr); }
+ServerCheck::~ServerCheck() { SSL_set_ex_data(ssl_, index(), nullptr); }
 
-int ServerCheck::callback(X509_STORE_CTX* store, void* argument)
+int ServerCheck::callback(X509_STORE_CTX* store, void*)
 {
-    auto& check = *static_cast<ServerCheck*>(argument);
     X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
+    const auto* ssl = static_cast<const SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
+    auto* found = static_cast<ServerCheck*>(SSL_get_ex_data(ssl, index()));
+    if (found == nullptr)
+        return 0;
+    auto& check = *found;
     const Verdict verdict = check.judge(store);
     if (!verdict) {
         X509_STORE_CTX_set_error(store, pki::verify_error(verdict.refusal().reason));
@@ -68,7 +98,15 @@ Verdict ServerCheck::judge(const X509_STORE_CTX* store) const
     const auto chain = pki::verify(pki::shared(leaf), sent, settings_.trust, settings_.server_role, settings_.now);
     if (!chain)
         return chain.refusal();
-    return check_name(leaf, settings_.server_name);
+    if (auto verdict = check_name(leaf, settings_.server_name); !verdict)
+        return verdict;
+    return check_key(chain->front(), settings_.server_keys);
+}
+
+void ServerCheck::pass_by_psk()
+{
+    check_alpn(ssl_, settings_.alpn).or_throw();
+    passed_ = true;
 }
 
 } // namespace imprint::tls

@@ -9,17 +9,20 @@ namespace imprint::tls {
 
 class ServerCheck {
 public:
-    // For the handshake of `ssl`, the only one of its context. After the check's life no server passes any more.
-    // `settings` outlives the check.
+    // Makes every server of this context fail that no check stands for.
+    static void prepare(SSL_CTX* context);
+    // For the handshake of `ssl`; `settings` outlives the check.
     ServerCheck(const ClientSettings& settings, SSL* ssl);
     ServerCheck(const ServerCheck&) = delete;
     ServerCheck& operator=(const ServerCheck&) = delete;
     ~ServerCheck();
 
     bool passed() const noexcept { return passed_; }
+    // The handshake is over, and the server has shown that it knows the PSK. Throws Error(unsupported_version).
+    void pass_by_psk();
 
 private:
-    static int callback(X509_STORE_CTX* store, void* argument);
+    static int callback(X509_STORE_CTX* store, void*);
     Verdict judge(const X509_STORE_CTX* store) const;
 
     const ClientSettings& settings_;

@@ -4,11 +4,10 @@
 #include "daemon/tls/address.h"
 #include "daemon/tls/failure.h"
 #include "daemon/tls/link.h"
+#include "daemon/tls/psk.h"
 #include "daemon/tls/server_check.h"
 
 #include <openssl/err.h>
-
-#include <array>
 
 namespace imprint::tls {
 
@@ -20,14 +19,13 @@ void require(bool done, Reason reason, const char* doing)
         throw openssl_error(reason, doing);
 }
 
-void offer_alpn(SSL_CTX* context, const std::string& alpn)
+void offer_alpn(SSL* ssl, const std::string& alpn)
 {
     if (alpn.empty())
         return;
     Bytes offer{static_cast<std::uint8_t>(alpn.size())};
     offer.insert(offer.end(), alpn.begin(), alpn.end());
-    require(alpn.size() <= 255 &&
-                SSL_CTX_set_alpn_protos(context, offer.data(), static_cast<unsigned>(offer.size())) == 0,
+    require(alpn.size() <= 255 && SSL_set_alpn_protos(ssl, offer.data(), static_cast<unsigned>(offer.size())) == 0,
             Reason::internal, "cannot offer the application protocol");
 }
 
@@ -44,26 +42,32 @@ void use_identity(SSL_CTX* context, const ClientIdentity& identity)
             "the own certificate belongs to another key");
 }
 
-Owned<SSL_CTX, SSL_CTX_free> make_context(const ClientSettings& settings)
+} // namespace
+
+SharedContext shared_context(const std::optional<ClientIdentity>& identity, OSSL_LIB_CTX* library)
 {
     ERR_clear_error();
-    Owned<SSL_CTX, SSL_CTX_free> context(SSL_CTX_new_ex(settings.context, nullptr, TLS_client_method()));
+    SharedContext context(SSL_CTX_new_ex(library, nullptr, TLS_client_method()), SSL_CTX_free);
     require(context && SSL_CTX_set_min_proto_version(context.get(), TLS1_3_VERSION) == 1 &&
                 SSL_CTX_set_max_proto_version(context.get(), TLS1_3_VERSION) == 1 &&
                 SSL_CTX_set1_groups_list(context.get(), "X25519:P-256") == 1,
             Reason::internal, "cannot set up TLS");
     SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_OFF);
     SSL_CTX_set_mode(context.get(), SSL_MODE_NO_AUTO_CHAIN);
-    offer_alpn(context.get(), settings.alpn);
-    if (settings.identity)
-        use_identity(context.get(), *settings.identity);
+    ServerCheck::prepare(context.get());
+    if (identity)
+        use_identity(context.get(), *identity);
     return context;
 }
 
+namespace {
+
 Owned<SSL, SSL_free> make_ssl(SSL_CTX* context, const ClientSettings& settings, Link& link)
 {
+    ERR_clear_error();
     Owned<SSL, SSL_free> ssl(SSL_new(context));
     require(ssl != nullptr, Reason::internal, "cannot set up TLS");
+    offer_alpn(ssl.get(), settings.alpn);
     // The macro for this casts in the style of C.
     if (!settings.server_name.empty() && !is_numeric(settings.server_name))
         require(SSL_ctrl(ssl.get(), SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
@@ -76,10 +80,15 @@ Owned<SSL, SSL_free> make_ssl(SSL_CTX* context, const ClientSettings& settings, 
 
 void handshake(SSL* ssl, const ClientSettings& settings)
 {
-    const ServerCheck check(settings, ssl);
+    ServerCheck check(settings, ssl);
+    std::optional<PskOffer> offer;
+    if (settings.psk)
+        offer.emplace(*settings.psk, ssl);
     ERR_clear_error();
     if (SSL_connect(ssl) != 1)
         throw failure("TLS handshake");
+    if (offer && SSL_session_reused(ssl) == 1)
+        check.pass_by_psk();
     // Fails closed, should OpenSSL ever find a way around the callback.
     if (!check.passed() || SSL_version(ssl) != TLS1_3_VERSION)
         throw Error(Reason::untrusted_certificate, "the server was not checked");
@@ -88,9 +97,14 @@ void handshake(SSL* ssl, const ClientSettings& settings)
 } // namespace
 
 Stream::Stream(Fd fd, ClientSettings settings, Deadline deadline, const Cancel& cancel)
+    : Stream(std::move(fd), settings, shared_context(settings.identity, settings.context), deadline, cancel)
+{
+}
+
+Stream::Stream(Fd fd, const ClientSettings& settings, const SharedContext& shared, Deadline deadline,
+               const Cancel& cancel)
     : link_(std::make_unique<Link>(std::move(fd), cancel))
-    , context_(make_context(settings))
-    , ssl_(make_ssl(context_.get(), settings, *link_))
+    , ssl_(make_ssl(shared.get(), settings, *link_))
 {
     link_->until(deadline);
     handshake(ssl_.get(), settings);
@@ -107,6 +121,8 @@ Bytes Stream::channel_binding() const
             Reason::internal, "cannot export the channel binding");
     return binding;
 }
+
+bool Stream::used_psk() const { return SSL_session_reused(ssl_.get()) == 1; }
 
 // Parsed anew: what OpenSSL has belongs to the library context of this stream and would have to go before it.
 pki::Certificate Stream::peer() const
@@ -146,6 +162,14 @@ Bytes Stream::read(std::size_t size, Deadline deadline)
         if (SSL_read_ex(ssl_.get(), data.data() + filled, size - filled, &count) != 1)
             throw failure("TLS read");
     return data;
+}
+
+Established Stream::release() &&
+{
+    Established out{link_->release(), std::move(ssl_)};
+    BIO* bio = nonblocking_bio(out.fd.get()).release();
+    SSL_set_bio(out.ssl.get(), bio, bio);
+    return out;
 }
 
 void Stream::close() noexcept

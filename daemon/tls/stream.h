@@ -44,6 +44,12 @@ struct ClientIdentity {
     pki::Key key; // may be a Provider's key
 };
 
+// An external pre-shared key of TLS 1.3 (RFC 8446, clause 4.2.11): 32 bytes of a hash that is the cipher suite's.
+struct PreSharedKey {
+    Bytes identity;
+    Secret secret;
+};
+
 struct ClientSettings {
     const pki::Trust& trust;
     pki::Role server_role;
@@ -51,8 +57,22 @@ struct ClientSettings {
     std::string alpn; // "imprint/1"; empty: none
     std::optional<ClientIdentity> identity;
     OSSL_LIB_CTX* context = nullptr; // the provider's, if the key is one of its keys
+    // SHA-256 over the SubjectPublicKeyInfo of those who may be the server; not given: whoever the chain is good for.
+    std::optional<std::vector<Bytes>> server_keys{};
+    // Offered for the suite TLS_AES_256_GCM_SHA384 alone. A server that does not take it goes on with certificates.
+    std::optional<PreSharedKey> psk{};
     // At which the server's certificate has to be valid.
     pki::Time now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+};
+
+// What connections with the same `identity` and `context` share, instead of each having its own.
+using SharedContext = std::shared_ptr<SSL_CTX>;
+SharedContext shared_context(const std::optional<ClientIdentity>& identity, OSSL_LIB_CTX* context);
+
+// What is left of a Stream for those who do not wait: with a descriptor that is nonblocking to OpenSSL, too.
+struct Established {
+    Fd fd;
+    Owned<SSL, SSL_free> ssl; // uses `fd`
 };
 
 class Link;
@@ -63,15 +83,19 @@ public:
     // Handshakes as a client: TLS 1.3 only, no early data, no resumption; ALPN, chain, role and name of the server are
     // checked before any of our own credentials goes out. Sets `fd` nonblocking; `cancel` outlives the stream.
     // Error(untrusted_certificate | wrong_role | wrong_name | certificate_* | key_mismatch | unsupported_version |
-    // signature_invalid | malformed_message | timed_out | cancelled | connection_lost, or what a Signer throws).
+    // signature_invalid | malformed_message | timed_out | cancelled | connection_lost | central_key_unknown, or what a
+    // Signer throws).
     Stream(Fd fd, ClientSettings settings, Deadline deadline, const Cancel& cancel);
+    // `settings` without identity and context: those are in `shared`.
+    Stream(Fd fd, const ClientSettings& settings, const SharedContext& shared, Deadline deadline, const Cancel& cancel);
     ~Stream();
     Stream(const Stream&) = delete;
     Stream& operator=(const Stream&) = delete;
 
     // RFC 9266 "EXPORTER-Channel-Binding", 32 bytes.
     Bytes channel_binding() const;
-    pki::Certificate peer() const;
+    bool used_psk() const; // and therefore no certificate
+    pki::Certificate peer() const; // where there was no PSK
 
     // A server that refuses our certificate says so only now, or at the first read: untrusted_certificate,
     // not_authorized and the like. After any Error the stream is of no more use.
@@ -79,10 +103,11 @@ public:
     // Exactly `size` bytes; Error(connection_lost) at an early end.
     Bytes read(std::size_t size, Deadline deadline);
     void close() noexcept; // close_notify, best effort: waits for 0.1 s at most
+    // Ends the stream, not the connection.
+    Established release() &&;
 
 private:
     std::unique_ptr<Link> link_;
-    Owned<SSL_CTX, SSL_CTX_free> context_;
     Owned<SSL, SSL_free> ssl_;
 };
 

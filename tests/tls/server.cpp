@@ -37,6 +37,20 @@ int select_alpn(SSL*, const unsigned char** out, unsigned char* length, const un
     return SSL_TLSEXT_ERR_OK;
 }
 
+// Of the suite TLS_AES_256_GCM_SHA384.
+int find_psk(SSL* ssl, const unsigned char* identity, std::size_t size, SSL_SESSION** session)
+{
+    const auto& settings = *static_cast<const ServerSettings*>(SSL_get_app_data(ssl));
+    *session = nullptr;
+    if (settings.psk_identity.empty() || !equal({identity, size}, settings.psk_identity))
+        return 1;
+    constexpr std::array<unsigned char, 2> suite{0x13, 0x02};
+    *session = SSL_SESSION_new();
+    return SSL_SESSION_set1_master_key(*session, settings.psk.data(), settings.psk.size()) == 1 &&
+        SSL_SESSION_set_cipher(*session, SSL_CIPHER_find(ssl, suite.data())) == 1 &&
+        SSL_SESSION_set_protocol_version(*session, TLS1_3_VERSION) == 1;
+}
+
 Context make_context(const ServerSettings& settings)
 {
     Context context(SSL_CTX_new(TLS_server_method()));
@@ -45,6 +59,8 @@ Context make_context(const ServerSettings& settings)
             SSL_CTX_use_PrivateKey(context.get(), identity.key.get()) == 1 &&
             SSL_CTX_set_min_proto_version(context.get(), settings.min_version) == 1 &&
             SSL_CTX_set_max_proto_version(context.get(), settings.max_version) == 1);
+    const unsigned char session_context = 0; // OpenSSL wants one where it asks for certificates
+    require(SSL_CTX_set_session_id_context(context.get(), &session_context, 1) == 1);
     if (!settings.groups.empty())
         require(SSL_CTX_set1_groups_list(context.get(), settings.groups.c_str()) == 1);
     if (!settings.alpn.empty())
@@ -69,6 +85,8 @@ ServerReport serve(const ServerSettings& settings, const Fd& connection, const S
     const Context context = make_context(settings);
     const Ssl ssl(SSL_new(context.get()));
     require(ssl && SSL_set_fd(ssl.get(), connection.get()) == 1);
+    SSL_set_app_data(ssl.get(), const_cast<ServerSettings*>(&settings));
+    SSL_set_psk_find_session_callback(ssl.get(), find_psk);
     ServerReport report;
     report.handshake = SSL_accept(ssl.get()) == 1;
     if (const char* name = SSL_get_servername(ssl.get(), TLSEXT_NAMETYPE_host_name))

@@ -22,6 +22,8 @@ struct ServerSettings {
     int max_version = TLS1_3_VERSION;
     std::string groups; // empty: as OpenSSL offers them
     std::optional<pki::Certificate> client_anchor; // a client certificate under this is required
+    Bytes psk_identity; // empty: knows no PSK
+    Bytes psk;
 };
 
 // What the server saw.
