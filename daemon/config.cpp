@@ -114,6 +114,7 @@ constexpr std::array keys{
             using protocol::CrossCertificates;
             c.device.central.cross = truth(v) ? CrossCertificates::required : CrossCertificates::where_present;
         }},
+    Key{"Central", "Address", [](Config& c, const std::string& v) { c.central_address = text(v); }},
     Key{"TPM", "TCTI", [](Config& c, const std::string& v) { c.tpm.tcti = text(v); }},
     Key{"TPM", "EpochIndex", [](Config& c, const std::string& v) { c.tpm.epoch_index = handle(v, owner_nv); }},
     Key{"TPM", "AnchorIndex", [](Config& c, const std::string& v) { c.tpm.anchor_index = handle(v, owner_nv); }},

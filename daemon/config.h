@@ -13,7 +13,7 @@ namespace imprint {
 struct Config {
     device::Settings device{"/var/lib/imprint", "/usr/share/imprint/trust.pem"};
     tpm::Settings tpm;
-    std::string station_address, archive_address; // empty: every call has to name one
+    std::string station_address, archive_address, central_address; // empty: every call has to name one
 };
 
 // Defaults, then imprintd.conf of the vendor's and the administrator's directory (the latter replaces the former), then

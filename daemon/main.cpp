@@ -151,8 +151,9 @@ int run(const std::optional<std::string>& file)
     device::Device device(worker, config.device);
     const auto loop = make_loop();
     const auto bus = make_bus(loop.get());
-    dbus::Service service(bus.get(), loop.get(), device,
-                          {config.station_address, config.archive_address, [&worker] { worker.forget(); }}, log);
+    dbus::Service service(
+        bus.get(), loop.get(), device,
+        {config.station_address, config.archive_address, config.central_address, [&worker] { worker.forget(); }}, log);
     for (const int number : {SIGTERM, SIGINT})
         dbus::check(sd_event_add_signal(loop.get(), nullptr, number, on_signal, &service), "watch signals");
     service.start([] { sd_notify(0, "READY=1"); });

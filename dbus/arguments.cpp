@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <set>
+
 namespace imprint::dbus {
 
 namespace {
@@ -26,6 +28,44 @@ bool read_truth(sd_bus_message* call, const std::string& option)
     return value != 0;
 }
 
+std::string read_option_text(sd_bus_message* call, const std::string& option)
+{
+    const char* text = nullptr;
+    if (sd_bus_message_read(call, "v", "s", &text) < 0)
+        refuse("the option '" + option + "' takes a text");
+    if (std::strlen(text) > longest_text)
+        refuse("the option '" + option + "' is longer than " + std::to_string(longest_text) + " bytes");
+    return text;
+}
+
+std::uint32_t read_number(sd_bus_message* call, const std::string& option)
+{
+    std::uint32_t value = 0;
+    if (sd_bus_message_read(call, "v", "u", &value) < 0)
+        refuse("the option '" + option + "' takes a number");
+    return value;
+}
+
+// Reads a{sv}: `known` reads the value of an option that it knows, and is false for others. Each at most once.
+template <class Known>
+void read_options(sd_bus_message* call, Known known)
+{
+    std::set<std::string> seen;
+    expect(sd_bus_message_enter_container(call, 'a', "{sv}"), "no options");
+    int more = 0;
+    while ((more = sd_bus_message_enter_container(call, 'e', "sv")) > 0) {
+        const auto option = read_text(call);
+        if (seen.contains(option))
+            refuse("the option '" + option + "' is given twice");
+        if (!known(option))
+            refuse("there is no option '" + option + "'");
+        seen.insert(option);
+        expect(sd_bus_message_exit_container(call), "malformed options");
+    }
+    expect(more, "malformed options");
+    expect(sd_bus_message_exit_container(call), "malformed options");
+}
+
 } // namespace
 
 std::string read_text(sd_bus_message* call)
@@ -35,6 +75,14 @@ std::string read_text(sd_bus_message* call)
     if (std::strlen(text) > longest_text)
         refuse("the text is longer than " + std::to_string(longest_text) + " bytes");
     return text;
+}
+
+std::string read_socket_path(sd_bus_message* call)
+{
+    auto path = read_text(call);
+    if (!path.starts_with('/'))
+        refuse("the socket's path is not absolute: " + path);
+    return path;
 }
 
 Bytes read_bytes(sd_bus_message* call, std::size_t limit)
@@ -63,20 +111,34 @@ Fd read_descriptor(sd_bus_message* call)
 PersonalizeOptions read_personalize_options(sd_bus_message* call)
 {
     PersonalizeOptions options;
-    bool seen = false;
-    expect(sd_bus_message_enter_container(call, 'a', "{sv}"), "no options");
-    int more = 0;
-    while ((more = sd_bus_message_enter_container(call, 'e', "sv")) > 0) {
-        const auto option = read_text(call);
+    read_options(call, [&](const std::string& option) {
         if (option != "switch")
-            refuse("there is no option '" + option + "'");
-        if (std::exchange(seen, true))
-            refuse("the option 'switch' is given twice");
+            return false;
         options.switch_afterwards = read_truth(call, option);
-        expect(sd_bus_message_exit_container(call), "malformed options");
-    }
-    expect(more, "malformed options");
-    expect(sd_bus_message_exit_container(call), "malformed options");
+        return true;
+    });
+    return options;
+}
+
+ConnectOptions read_connect_options(sd_bus_message* call)
+{
+    constexpr std::size_t longest_protocol = 255; // RFC 7301
+    constexpr std::uint32_t longest_timeout = 3600;
+    ConnectOptions options;
+    read_options(call, [&](const std::string& option) {
+        if (option == "alpn") {
+            options.alpn = read_option_text(call, option);
+            if (options.alpn.empty() || options.alpn.size() > longest_protocol)
+                refuse("the option 'alpn' takes 1 to 255 bytes");
+        } else if (option == "timeout-sec") {
+            options.timeout = std::chrono::seconds(read_number(call, option));
+            if (options.timeout->count() < 1 || options.timeout->count() > longest_timeout)
+                refuse("the option 'timeout-sec' takes 1 to 3600");
+        } else {
+            return false;
+        }
+        return true;
+    });
     return options;
 }
 

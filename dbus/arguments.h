@@ -5,12 +5,15 @@
 #include "daemon/base/file.h"
 #include "dbus/handles.h"
 
+#include <chrono>
+#include <optional>
 #include <string>
 
 namespace imprint::dbus {
 
 std::string read_text(sd_bus_message* call); // s, at most 1,024 bytes
 Bytes read_bytes(sd_bus_message* call, std::size_t limit); // ay
+std::string read_socket_path(sd_bus_message* call); // s, an absolute path
 // h: a descriptor of our own for a connected socket or a terminal line (the message's is closed with the message).
 Fd read_descriptor(sd_bus_message* call);
 
@@ -18,5 +21,11 @@ struct PersonalizeOptions {
     bool switch_afterwards = false; // "switch" b
 };
 PersonalizeOptions read_personalize_options(sd_bus_message* call); // a{sv}
+
+struct ConnectOptions {
+    std::string alpn; // "alpn" s
+    std::optional<std::chrono::seconds> timeout; // "timeout-sec" u, 1 to 3600
+};
+ConnectOptions read_connect_options(sd_bus_message* call); // a{sv}
 
 } // namespace imprint::dbus

@@ -26,7 +26,7 @@ void throw_if_error(sd_bus_message* reply)
              (error->message != nullptr ? error->message : error->name));
 }
 
-bool is_root(sd_bus_message* reply)
+uid_t read_user(sd_bus_message* reply)
 {
     throw_if_error(reply);
     const char* sender = sd_bus_message_get_sender(reply);
@@ -34,7 +34,7 @@ bool is_root(sd_bus_message* reply)
         deny("somebody else answered for the bus");
     std::uint32_t user = 0;
     check(sd_bus_message_read(reply, "u", &user), "read the caller's user");
-    return user == 0;
+    return user;
 }
 
 // Returns if polkit says yes.
@@ -53,7 +53,7 @@ void read_verdict(sd_bus_message* reply, const char* action)
 
 void Authorization::check(sd_bus_message* call, const char* action, Then then)
 {
-    questions_.push_back({this, keep(call), action, std::move(then), nullptr, false, {}});
+    questions_.push_back({this, keep(call), action, std::move(then), nullptr, false, 0, {}});
     auto& question = questions_.back();
     question.place = std::prev(questions_.end());
     sd_bus_slot* slot = nullptr;
@@ -84,7 +84,8 @@ int Authorization::on_user(sd_bus_message* reply, void* data, sd_bus_error*) noe
     auto& self = *question.owner;
     bool asked = false;
     const auto failure = failure_of([&] {
-        if (is_root(reply))
+        question.user = read_user(reply);
+        if (question.user == 0)
             return;
         self.ask_polkit(question);
         asked = true;
@@ -94,7 +95,7 @@ int Authorization::on_user(sd_bus_message* reply, void* data, sd_bus_error*) noe
     self.settle(question, [&] {
         if (failure)
             throw Error(*failure);
-        question.then(question.call.get());
+        question.then(question.call.get(), question.user);
     });
     return 1;
 }
@@ -127,7 +128,7 @@ int Authorization::on_polkit(sd_bus_message* reply, void* data, sd_bus_error*) n
     auto& question = *static_cast<Question*>(data);
     question.owner->settle(question, [&] {
         read_verdict(reply, question.action);
-        question.then(question.call.get());
+        question.then(question.call.get(), question.user);
     });
     return 1;
 }

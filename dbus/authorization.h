@@ -4,6 +4,8 @@
 
 #include "dbus/handles.h"
 
+#include <sys/types.h>
+
 #include <functional>
 #include <list>
 
@@ -22,7 +24,8 @@ public:
     // otherwise answers the call with NotAuthorized. The subject is the sender's unique name on the bus, which no
     // other process can take over. The user is asked only if the call allows it. What `then` throws answers the call.
     // Callers beyond what polkit can be asked for at once get Busy; root is never among them.
-    using Then = std::function<void(sd_bus_message* call)>;
+    // `user` is the sender's.
+    using Then = std::function<void(sd_bus_message* call, uid_t user)>;
     void check(sd_bus_message* call, const char* action, Then then);
 
 private:
@@ -33,6 +36,7 @@ private:
         Then then;
         Slot pending;
         bool with_polkit;
+        uid_t user;
         std::list<Question>::iterator place;
     };
     static int on_user(sd_bus_message* reply, void* question, sd_bus_error*) noexcept;

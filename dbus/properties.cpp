@@ -17,6 +17,14 @@ std::string pem(BytesView der)
     return to_string(pki::to_pem({pki::Certificate::from_der(der).or_throw()}));
 }
 
+std::string pem_of_all(const std::vector<Bytes>& ders)
+{
+    std::string all;
+    for (const auto& der : ders)
+        all += pem(der);
+    return all;
+}
+
 std::vector<std::string> printable_all(std::vector<std::string> texts)
 {
     for (auto& text : texts)
@@ -50,12 +58,14 @@ constexpr std::array properties{
     Property{"DeviceIdentity", same<&Shown::device_identity>},
     Property{"ModuleCertificate", same<&Shown::module_certificate>},
     Property{"IdentityCertificate", same<&Shown::identity_certificate>},
+    Property{"CertificateChain", same<&Shown::certificate_chain>},
     Property{"Progress", same<&Shown::progress>},
     Property{"Busy", same<&Shown::busy>},
     Property{"ReadyToSwitch", same<&Shown::ready_to_switch>},
     Property{"Sequence", same<&Shown::sequence>},
     Property{"Keys", same<&Shown::keys>},
     Property{"CentralSet", same<&Shown::central_set>},
+    Property{"Channels", same<&Shown::channels>},
     Property{"TpmVendor", same<&Shown::tpm_vendor>},
     Property{"TpmFirmware", same<&Shown::tpm_firmware>},
 };
@@ -72,12 +82,14 @@ Shown shown(const device::Status& status, const ProgressReport& progress, bool b
     out.device_identity = {printable(status.identity_kind), printable(status.identity_value)};
     out.module_certificate = pem(status.module_certificate);
     out.identity_certificate = pem(status.identity_certificate);
+    out.certificate_chain = pem_of_all(status.certificate_chain);
     out.progress = progress;
     out.busy = busy;
     out.ready_to_switch = status.ready_to_switch;
     out.sequence = status.sequence;
     out.keys = printable_all(status.keys);
     out.central_set = status.central_set;
+    out.channels = static_cast<std::uint32_t>(status.channels);
     out.tpm_vendor = printable(status.tpm_vendor);
     out.tpm_firmware = printable(status.tpm_firmware);
     return out;
@@ -100,6 +112,11 @@ void append(sd_bus_message* reply, const std::string& text)
 void append(sd_bus_message* reply, std::uint64_t number)
 {
     check(sd_bus_message_append(reply, "t", number), "append a number");
+}
+
+void append(sd_bus_message* reply, std::uint32_t number)
+{
+    check(sd_bus_message_append(reply, "u", number), "append a number");
 }
 
 void append(sd_bus_message* reply, bool truth)

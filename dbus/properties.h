@@ -19,12 +19,14 @@ struct Shown {
     std::string chip_id;
     std::pair<std::string, std::string> device_identity; // kind, value
     std::string module_certificate, identity_certificate; // PEM; empty where there is none
+    std::string certificate_chain; // PEM: the module certificate and its issuers
     ProgressReport progress;
     bool busy = false;
     bool ready_to_switch = false;
     std::uint64_t sequence = 0;
     std::vector<std::string> keys;
     std::uint64_t central_set = 0;
+    std::uint32_t channels = 0;
     std::string tpm_vendor, tpm_firmware;
     std::string version = IMPRINT_VERSION;
 };
@@ -37,6 +39,7 @@ std::vector<std::string> changes(const Shown& before, const Shown& after);
 // Appends a value in the type that its property has.
 void append(sd_bus_message* reply, const std::string& text); // s
 void append(sd_bus_message* reply, std::uint64_t number); // t
+void append(sd_bus_message* reply, std::uint32_t number); // u
 void append(sd_bus_message* reply, bool truth); // b
 void append(sd_bus_message* reply, const std::pair<std::string, std::string>& texts); // (ss)
 void append(sd_bus_message* reply, const ProgressReport& progress); // (us)

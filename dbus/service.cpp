@@ -44,12 +44,14 @@ const sd_bus_vtable device1[] = {
     SD_BUS_PROPERTY("DeviceIdentity", "(ss)", property<&Shown::device_identity>, 0, changes_told),
     SD_BUS_PROPERTY("ModuleCertificate", "s", property<&Shown::module_certificate>, 0, changes_told),
     SD_BUS_PROPERTY("IdentityCertificate", "s", property<&Shown::identity_certificate>, 0, changes_told),
+    SD_BUS_PROPERTY("CertificateChain", "s", property<&Shown::certificate_chain>, 0, changes_told),
     SD_BUS_PROPERTY("Progress", "(us)", property<&Shown::progress>, 0, changes_told),
     SD_BUS_PROPERTY("Busy", "b", property<&Shown::busy>, 0, changes_told),
     SD_BUS_PROPERTY("ReadyToSwitch", "b", property<&Shown::ready_to_switch>, 0, changes_told),
     SD_BUS_PROPERTY("Sequence", "t", property<&Shown::sequence>, 0, changes_told),
     SD_BUS_PROPERTY("Keys", "as", property<&Shown::keys>, 0, changes_told),
     SD_BUS_PROPERTY("CentralSet", "t", property<&Shown::central_set>, 0, changes_told),
+    SD_BUS_PROPERTY("Channels", "u", property<&Shown::channels>, 0, changes_told),
     SD_BUS_PROPERTY("TpmVendor", "s", property<&Shown::tpm_vendor>, 0, changes_told),
     SD_BUS_PROPERTY("TpmFirmware", "s", property<&Shown::tpm_firmware>, 0, changes_told),
     SD_BUS_PROPERTY("Version", "s", property<&Shown::version>, 0, constant),
@@ -69,6 +71,10 @@ const sd_bus_vtable device1[] = {
     SD_BUS_METHOD_WITH_ARGS("UpdateCentral", SD_BUS_ARGS("ay", set), SD_BUS_NO_RESULT, method<&Service::update_central>,
                             open),
     SD_BUS_METHOD_WITH_ARGS("Cancel", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method<&Service::cancel>, open),
+    SD_BUS_METHOD_WITH_ARGS("Connect", SD_BUS_ARGS("s", address, "a{sv}", options), SD_BUS_RESULT("h", channel),
+                            method<&Service::connect>, open),
+    SD_BUS_METHOD_WITH_ARGS("ConnectTo", SD_BUS_ARGS("s", address, "s", socket, "a{sv}", options), SD_BUS_NO_RESULT,
+                            method<&Service::connect_to>, open),
 
     SD_BUS_VTABLE_END,
 };
@@ -82,6 +88,7 @@ constexpr auto* enter_personalization = "org.imprint.Device1.enter-personalizati
 constexpr auto* recover = "org.imprint.Device1.recover";
 constexpr auto* restore = "org.imprint.Device1.restore";
 constexpr auto* update_central = "org.imprint.Device1.update-central";
+constexpr auto* connect = "org.imprint.Device1.connect";
 constexpr auto* cancel = "org.imprint.Device1.cancel";
 } // namespace action
 
@@ -104,6 +111,12 @@ Service::Service(sd_bus* bus, sd_event* loop, device::Device& device, Settings s
     , journal_(std::move(journal))
     , shown_(shown(device_.status(), {}, false))
     , authorization_(bus)
+    , channel_calls_(
+          loop, device, [this] { show(); },
+          [this](sd_bus_message* call, const Refusal& why) {
+              tell(Happened::What::call_failed, sd_bus_message_get_member(call), why);
+          },
+          [this](const Refusal& fault) { give_up(fault); })
     , long_call_(
           loop, [this] { show(); }, [this](const Refusal& fault) { give_up(fault); })
 {
@@ -130,6 +143,7 @@ void Service::start(std::function<void()> ready)
 
 void Service::stop(std::function<void()> stopped)
 {
+    channel_calls_.stop();
     if (!long_call_.running())
         return stopped();
     stopped_ = std::move(stopped);
@@ -208,9 +222,30 @@ void Service::cancel(sd_bus_message* call)
         long_call_.cancel();
         return reply_empty(call);
     }
-    authorization_.check(call, action::cancel, [this](sd_bus_message* authorized) {
+    authorization_.check(call, action::cancel, [this](sd_bus_message* authorized, uid_t) {
         long_call_.cancel();
         reply_empty(authorized);
+    });
+}
+
+void Service::connect(sd_bus_message* call) { open_channel(call, false); }
+
+void Service::connect_to(sd_bus_message* call) { open_channel(call, true); }
+
+void Service::open_channel(sd_bus_message* call, bool at_a_socket)
+{
+    device::ChannelRequest request;
+    request.address = or_configured(read_text(call), settings_.central_address, "Address= of [Central]");
+    if (at_a_socket)
+        request.socket = read_socket_path(call);
+    const auto options = read_connect_options(call);
+    request.alpn = options.alpn;
+    request.timeout = options.timeout;
+    authorization_.check(call, action::connect, [this, request](sd_bus_message* authorized, uid_t user) mutable {
+        if (stopped_)
+            throw Error(Reason::cancelled, "the service is stopping");
+        request.owner = user;
+        channel_calls_.open(authorized, std::move(request));
     });
 }
 
@@ -219,7 +254,7 @@ void Service::begin(sd_bus_message* call, const char* action, LongCall::Work wor
 {
     if (long_call_.running())
         throw Error(Reason::busy, "a call runs already");
-    authorization_.check(call, action, [this, work = std::move(work)](sd_bus_message* authorized) mutable {
+    authorization_.check(call, action, [this, work = std::move(work)](sd_bus_message* authorized, uid_t) mutable {
         run(authorized, std::move(work));
     });
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "dbus/authorization.h"
+#include "dbus/channel_calls.h"
 #include "dbus/long_call.h"
 #include "dbus/properties.h"
 #include "provisioning/device/device.h"
@@ -18,6 +19,7 @@ public:
     struct Settings {
         std::string station_address; // for Personalize with an empty address
         std::string archive_address; // for Recover with an empty address
+        std::string central_address; // for Connect with an empty address
         std::function<void()> reconnect; // opens the TPM anew at its next use; on a call's thread
     };
     // What is worth a line in the journal. On the loop's thread.
@@ -52,8 +54,11 @@ public:
     void restore(sd_bus_message* call);
     void update_central(sd_bus_message* call);
     void cancel(sd_bus_message* call);
+    void connect(sd_bus_message* call);
+    void connect_to(sd_bus_message* call);
 
 private:
+    void open_channel(sd_bus_message* call, bool at_a_socket);
     void begin(sd_bus_message* call, const char* action, LongCall::Work work);
     void run(sd_bus_message* call, LongCall::Work work);
     void ended(sd_bus_message* call, const std::optional<Refusal>& failure);
@@ -72,6 +77,7 @@ private:
     Authorization authorization_;
     std::string caller_; // of the running call
     std::function<void()> stopped_;
+    ChannelCalls channel_calls_;
     LongCall long_call_; // last: its thread uses the rest
     Slot vtable_;
 };

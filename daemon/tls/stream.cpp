@@ -44,10 +44,13 @@ void use_identity(SSL_CTX* context, const ClientIdentity& identity)
 
 } // namespace
 
-SharedContext shared_context(const std::optional<ClientIdentity>& identity, OSSL_LIB_CTX* library)
+// In OpenSSL's own library context also where the key is a Provider's: the key brings its operations along. In the
+// provider's context OpenSSL 3.0 would not find the curves any more once a key of it has signed: it remembers the
+// provider's key management as the answer to every question for "EC".
+SharedContext shared_context(const std::optional<ClientIdentity>& identity)
 {
     ERR_clear_error();
-    SharedContext context(SSL_CTX_new_ex(library, nullptr, TLS_client_method()), SSL_CTX_free);
+    SharedContext context(SSL_CTX_new_ex(nullptr, nullptr, TLS_client_method()), SSL_CTX_free);
     require(context && SSL_CTX_set_min_proto_version(context.get(), TLS1_3_VERSION) == 1 &&
                 SSL_CTX_set_max_proto_version(context.get(), TLS1_3_VERSION) == 1 &&
                 SSL_CTX_set1_groups_list(context.get(), "X25519:P-256") == 1,
@@ -97,7 +100,7 @@ void handshake(SSL* ssl, const ClientSettings& settings)
 } // namespace
 
 Stream::Stream(Fd fd, ClientSettings settings, Deadline deadline, const Cancel& cancel)
-    : Stream(std::move(fd), settings, shared_context(settings.identity, settings.context), deadline, cancel)
+    : Stream(std::move(fd), settings, shared_context(settings.identity), deadline, cancel)
 {
 }
 

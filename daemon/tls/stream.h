@@ -56,7 +56,6 @@ struct ClientSettings {
     std::string server_name; // empty: role and chain only
     std::string alpn; // "imprint/1"; empty: none
     std::optional<ClientIdentity> identity;
-    OSSL_LIB_CTX* context = nullptr; // the provider's, if the key is one of its keys
     // SHA-256 over the SubjectPublicKeyInfo of those who may be the server; not given: whoever the chain is good for.
     std::optional<std::vector<Bytes>> server_keys{};
     // Offered for the suite TLS_AES_256_GCM_SHA384 alone. A server that does not take it goes on with certificates.
@@ -65,9 +64,9 @@ struct ClientSettings {
     pki::Time now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
 };
 
-// What connections with the same `identity` and `context` share, instead of each having its own.
+// What connections with the same `identity` share, instead of each having its own.
 using SharedContext = std::shared_ptr<SSL_CTX>;
-SharedContext shared_context(const std::optional<ClientIdentity>& identity, OSSL_LIB_CTX* context);
+SharedContext shared_context(const std::optional<ClientIdentity>& identity);
 
 // What is left of a Stream for those who do not wait: with a descriptor that is nonblocking to OpenSSL, too.
 struct Established {
@@ -86,7 +85,7 @@ public:
     // signature_invalid | malformed_message | timed_out | cancelled | connection_lost | central_key_unknown, or what a
     // Signer throws).
     Stream(Fd fd, ClientSettings settings, Deadline deadline, const Cancel& cancel);
-    // `settings` without identity and context: those are in `shared`.
+    // `settings` without an identity: that is in `shared`.
     Stream(Fd fd, const ClientSettings& settings, const SharedContext& shared, Deadline deadline, const Cancel& cancel);
     ~Stream();
     Stream(const Stream&) = delete;

@@ -95,8 +95,31 @@ Client::Client()
     check(sd_bus_open_system_with_description(&bus, "imprintctl"));
     bus_.reset(bus);
     check(sd_bus_attach_event(bus, loop, SD_EVENT_PRIORITY_NORMAL));
-    for (const int number : {SIGINT, SIGTERM})
-        check(sd_event_add_signal(loop, nullptr, number, on_signal, this));
+    constexpr std::array numbers{SIGINT, SIGTERM};
+    for (std::size_t i = 0; i < numbers.size(); ++i) {
+        sd_event_source* source = nullptr;
+        check(sd_event_add_signal(loop, &source, numbers[i], on_signal, this));
+        signals_[i].reset(source);
+    }
+}
+
+void Client::leave_signals()
+{
+    sigset_t handled;
+    sigemptyset(&handled);
+    for (auto& source : signals_) {
+        sigaddset(&handled, sd_event_source_get_signal(source.get()));
+        source.reset();
+    }
+    sigprocmask(SIG_UNBLOCK, &handled, nullptr);
+}
+
+void Client::run_until_interrupted()
+{
+    check(sd_bus_set_exit_on_disconnect(bus_.get(), 1));
+    running_ = true;
+    if (check(sd_event_loop(loop_.get())) != 0)
+        throw bus_failure(-ENOTCONN);
 }
 
 dbus::Message Client::new_call(const char* interface, const char* method)
@@ -151,6 +174,32 @@ dbus::Message Client::call(const char* method, const Arguments& arguments, const
     return std::move(answer_);
 }
 
+void Client::begin(const char* method, const Arguments& arguments, Answered answered)
+{
+    const auto message = new_call(dbus::interface_name, method);
+    check(arguments(message.get()));
+    auto& pending = pending_.emplace_back(Pending{this, std::move(answered), nullptr, {}});
+    pending.place = std::prev(pending_.end());
+    sd_bus_slot* slot = nullptr;
+    const int result = sd_bus_call_async(bus_.get(), &slot, message.get(), on_begun, &pending, for_ever);
+    pending.slot.reset(slot);
+    if (result < 0)
+        pending_.pop_back();
+    check(result);
+}
+
+int Client::on_begun(sd_bus_message* answer, void* data, sd_bus_error*) noexcept
+{
+    auto& pending = *static_cast<Pending*>(data);
+    std::list<Pending> ended;
+    ended.splice(ended.begin(), pending.client->pending_, pending.place);
+    if (const auto* error = sd_bus_message_get_error(answer))
+        pending.answered(failure_of(*error));
+    else
+        pending.answered(dbus::keep(answer));
+    return 1;
+}
+
 int Client::on_answer(sd_bus_message* answer, void* data, sd_bus_error*) noexcept
 {
     static_cast<Client*>(data)->answer_ = dbus::keep(answer);
@@ -175,6 +224,8 @@ int Client::on_change(sd_bus_message* signal, void* data, sd_bus_error*) noexcep
 int Client::on_signal(sd_event_source*, const signalfd_siginfo*, void* data) noexcept
 {
     auto& self = *static_cast<Client*>(data);
+    if (self.running_)
+        return sd_event_exit(self.loop_.get(), 0);
     if (self.interrupts_++ == 0)
         sd_bus_call_method_async(self.bus_.get(), nullptr, dbus::service_name, dbus::object_path, dbus::interface_name,
                                  "Cancel", nullptr, nullptr, "");

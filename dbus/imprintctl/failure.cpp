@@ -40,7 +40,9 @@ Exit exit_of(Reason reason)
         reason == Reason::message_too_large || reason == Reason::unsupported_version;
     const bool checks = number >= static_cast<std::uint32_t>(Reason::untrusted_certificate) &&
         number <= static_cast<std::uint32_t>(Reason::record_outdated);
-    return conversation || checks ? Exit::refused : Exit::failed;
+    const bool personalization = number >= static_cast<std::uint32_t>(Reason::transaction_number_required) &&
+        number <= static_cast<std::uint32_t>(Reason::transaction_key_invalid);
+    return conversation || checks || personalization ? Exit::refused : Exit::failed;
 }
 
 } // namespace

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # bash completion for imprintctl(1)
 _imprintctl() {
-    local commands='status personalize enter-operating enter-personalization export-backup recover restore update-central link cancel'
+    local commands='status personalize enter-operating enter-personalization export-backup export-certificate recover restore update-central connect link cancel'
     local options='--json --quiet --help --version' command='' word
     local current=${COMP_WORDS[COMP_CWORD]}
     COMPREPLY=()
@@ -11,6 +11,20 @@ _imprintctl() {
     case $command in
     '') mapfile -t COMPREPLY < <(compgen -W "$commands $options" -- "$current") ;;
     personalize) mapfile -t COMPREPLY < <(compgen -W "--no-switch --proxy-command $options" -- "$current") ;;
+    connect)
+        case ${COMP_WORDS[COMP_CWORD - 1]} in
+        --listen)
+            compopt -o filenames
+            mapfile -t COMPREPLY < <(compgen -f -- "$current")
+            ;;
+        --central | --alpn) ;;
+        *) mapfile -t COMPREPLY < <(compgen -W "--central --alpn --listen $options" -- "$current") ;;
+        esac
+        ;;
+    export-certificate)
+        compopt -o filenames
+        mapfile -t COMPREPLY < <(compgen -W "--chain --public-key $options" -- "$current"; compgen -f -- "$current")
+        ;;
     export-backup | restore | update-central)
         compopt -o filenames
         mapfile -t COMPREPLY < <(compgen -f -- "$current")

@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // imprintctl: the command line over org.imprint.Device1.
 #include "backup/package/record.h"
+#include "daemon/base/file.h"
 #include "daemon/base/serial.h"
+#include "daemon/pki/certificate.h"
 #include "dbus/bus_device.h"
 #include "dbus/imprintctl/client.h"
+#include "dbus/imprintctl/connect.h"
 #include "dbus/imprintctl/link.h"
 #include "dbus/imprintctl/output.h"
 #include "dbus/imprintctl/peer.h"
 #include "provisioning/protocol/central_set.h"
 
 #include <CLI/CLI.hpp>
+#include <openssl/pem.h>
 
 #include <csignal>
 #include <fcntl.h>
@@ -29,8 +33,22 @@ struct Options {
     std::string address; // personalize, recover; empty: as configured
     std::string proxy_command; // personalize
     bool no_switch = false;
-    std::string file = "-"; // export-backup, restore, update-central
+    std::string file = "-"; // export-backup, export-certificate, restore, update-central
+    Target central; // connect
+    std::string listen; // connect
+    bool chain = false; // export-certificate
+    bool public_key = false;
 };
+
+Bytes pem_of_key(const pki::Certificate& certificate)
+{
+    const Owned<BIO, BIO_free_all> memory(BIO_new(BIO_s_mem()));
+    if (!memory || PEM_write_bio_PUBKEY(memory.get(), X509_get0_pubkey(certificate.x509())) != 1)
+        throw openssl_error(Reason::internal, "cannot write a public key");
+    char* data = nullptr;
+    const long size = BIO_get_mem_data(memory.get(), &data);
+    return to_bytes({data, static_cast<std::size_t>(size)});
+}
 
 class Commands {
 public:
@@ -59,23 +77,36 @@ public:
 
     void export_backup()
     {
-        const bool to_stdout = options_.file == "-";
-        if (to_stdout && isatty(STDOUT_FILENO) != 0)
+        if (options_.file == "-" && isatty(STDOUT_FILENO) != 0)
             throw Error(Reason::invalid_argument, "the record is binary: give a FILE, or send stdout elsewhere");
-        // It would be replaced, /dev/null for example.
-        if (!to_stdout && std::filesystem::exists(options_.file) && !std::filesystem::is_regular_file(options_.file))
-            throw Error(Reason::invalid_argument, options_.file + " is not a regular file (- is stdout)");
+        require_replaceable_file();
         const auto answer = client_.call("ExportBackup");
         const void* data = nullptr;
         std::size_t size = 0;
         if (const int result = sd_bus_message_read_array(answer.get(), 'y', &data, &size); result < 0)
             throw bus_failure(result);
-        const BytesView record(static_cast<const std::uint8_t*>(data), size);
-        if (!to_stdout)
-            return write_file(options_.file, record, 0644);
-        std::cout.write(static_cast<const char*>(data), static_cast<std::streamsize>(size)).flush();
-        if (!std::cout)
-            throw Error(Reason::storage_failed, "cannot write to stdout");
+        write({static_cast<const std::uint8_t*>(data), size});
+    }
+
+    void export_certificate()
+    {
+        require_replaceable_file();
+        const auto properties = client_.properties();
+        const auto chain = pki::certificates_from_pem(as_bytes(properties["CertificateChain"].get<std::string>()));
+        if (chain.empty())
+            throw Error(Reason::wrong_state, "this device has no module certificate");
+        if (options_.public_key)
+            write(pem_of_key(chain.front()));
+        else
+            write(pki::to_pem(options_.chain ? chain : pki::Certificates{chain.front()}));
+    }
+
+    void connect()
+    {
+        if (options_.listen.empty())
+            return connect_standard_streams(client_, options_.central);
+        serve_socket(client_, options_.central, options_.listen,
+                     [this](const Failure& failure) { output_.failure(failure); });
     }
 
     void recover()
@@ -126,6 +157,23 @@ private:
                 failure.why += " (the command " + *end + ")";
             throw;
         }
+    }
+
+    // Anything else would be replaced, /dev/null for example.
+    void require_replaceable_file() const
+    {
+        if (options_.file != "-" && std::filesystem::exists(options_.file) &&
+            !std::filesystem::is_regular_file(options_.file))
+            throw Error(Reason::invalid_argument, options_.file + " is not a regular file (- is stdout)");
+    }
+
+    void write(BytesView content) const
+    {
+        if (options_.file != "-")
+            return write_file(options_.file, content, 0644);
+        std::cout.write(as_text(content).data(), static_cast<std::streamsize>(content.size())).flush();
+        if (!std::cout)
+            throw Error(Reason::storage_failed, "cannot write to stdout");
     }
 
     void change(const char* method, const Client::Arguments& arguments)
@@ -193,6 +241,16 @@ void declare(CLI::App& app, Options& options, Command& chosen)
     add("enter-personalization", "Switch back: the module key dies", &Commands::enter_personalization);
     add("export-backup", "Write the newest record to a file or stdout", &Commands::export_backup)
         ->add_option("FILE", options.file, "File, or - for stdout (default)");
+    auto* certificate = add("export-certificate", "Write the module certificate in PEM to a file or stdout",
+                            &Commands::export_certificate);
+    certificate->add_option("FILE", options.file, "File, or - for stdout (default)");
+    auto* chain = certificate->add_flag("--chain", options.chain, "With its issuers");
+    certificate->add_flag("--public-key", options.public_key, "The public key alone")->excludes(chain);
+    auto* connect = add("connect", "Join a channel to the central system to stdin and stdout", &Commands::connect);
+    connect->add_option("--central", options.central.address,
+                        "Central system: host:port or unix:/path (default: as configured)");
+    connect->add_option("--alpn", options.central.alpn, "Application protocol, http/1.1 for example");
+    connect->add_option("--listen", options.listen, "Serve this Unix socket, a channel for each connection");
     add("recover", "Get keys and state back from the archive", &Commands::recover)
         ->add_option("ARCHIVE", options.address, "Archive: http://host:port (default: as configured)");
     add("restore", "Get keys and state back from a record", &Commands::restore)

@@ -23,6 +23,7 @@ Device::Impl::Impl(tpm::Worker& worker, Settings settings)
     : worker_(worker)
     , settings_(std::move(settings))
     , store_(settings_.state_directory)
+    , channels_(settings_.connect_timeout)
 {
 }
 
@@ -59,15 +60,43 @@ void Device::Impl::publish()
         status.central_set = number_of(store_.personalization(current->sequence()));
     const auto* newest = known_.files.newest();
     Bytes record = newest != nullptr ? to_bytes(newest->record()) : Bytes();
-    const std::lock_guard lock(mutex_);
-    status_ = std::move(status);
-    record_ = std::move(record);
+    {
+        const std::lock_guard lock(mutex_);
+        status_ = std::move(status);
+        record_ = std::move(record);
+    }
+    publish_channels();
+}
+
+// Where the TPM cannot be reached, the state may still be operating: what is connected stays so.
+void Device::Impl::publish_channels()
+{
+    try {
+        require({State::operating}, "Connect");
+        auto next = operating(*known_.current(), read_trust(settings_), provider(), worker_);
+        next.central_keys = [this] { return central_pins(); };
+        channels_.publish(std::make_shared<const Operating>(std::move(next)));
+    } catch (const Error& error) {
+        if (known_.state == State::operating || known_.state == State::tpm_unavailable)
+            channels_.refuse(error.refusal());
+        else
+            channels_.end(error.refusal());
+    }
+}
+
+const tls::Provider& Device::Impl::provider()
+{
+    if (!provider_)
+        provider_.emplace();
+    return *provider_;
 }
 
 Status Device::Impl::status() const
 {
     const std::lock_guard lock(mutex_);
-    return status_;
+    Status status = status_;
+    status.channels = channels_.count();
+    return status;
 }
 
 Bytes Device::Impl::record() const
@@ -194,5 +223,14 @@ void Device::restore(BytesView record, const Progress& progress, const tls::Canc
 {
     impl_->guard([&] { impl_->restore(record, checked(progress, &cancel), cancel); });
 }
+
+void Device::open_channel(ChannelRequest request, ChannelOpened opened)
+{
+    impl_->channels().open(std::move(request), std::move(opened));
+}
+
+void Device::watch_channels(std::function<void()> changed) { impl_->channels().watch(std::move(changed)); }
+
+void Device::end_channels() { impl_->channels().end({Reason::cancelled, "imprintd is stopping"}); }
 
 } // namespace imprint::device

@@ -11,7 +11,10 @@
 #include "provisioning/device/central.h"
 #include "provisioning/device/progress.h"
 
+#include <sys/types.h>
+
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <variant>
 
@@ -39,7 +42,22 @@ struct Status {
     std::uint64_t central_set = 0; // number of the current personalization's set; 0 if it has none
     std::string tpm_vendor, tpm_firmware;
     std::string detail; // for states that need explaining
+    std::size_t channels = 0; // to the central system, open now
+    std::vector<Bytes> certificate_chain; // DER: the module certificate and its issuers, the anchor left out
 };
+
+inline constexpr std::uint16_t central_port = 7445; // where an address of the central system names none
+
+// A connection to the central system for a local program.
+struct ChannelRequest {
+    std::string address; // "host", "host:port", "unix:/path"
+    std::string alpn; // application protocol; empty: none
+    std::optional<std::chrono::seconds> timeout; // for connecting and the handshake; not given: as configured
+    std::string socket; // path of a Unix socket at which the program waits for the channel; empty: it gets a descriptor
+    uid_t owner = 0; // who has to be listening there
+};
+// The program's end (none where it waits at a socket), or why there is none. On a thread of the device's.
+using ChannelOpened = std::function<void(Result<Fd> opened)>;
 
 class Device {
 public:
@@ -50,7 +68,8 @@ public:
     void refresh();
     Status status() const; // a copy; any thread
 
-    // An address ("host:port", "unix:/path", "serial:/dev/NAME") or a descriptor: a connected socket or a terminal line.
+    // An address ("host:port", "unix:/path", "serial:/dev/NAME") or a descriptor: a connected socket or a terminal
+    // line.
     using Link = std::variant<std::string, Fd>;
     void personalize(Link station, bool switch_afterwards, const Progress& progress, const tls::Cancel& cancel);
     void enter_operating(const Progress& progress);
@@ -67,6 +86,12 @@ public:
     // The keys that the central system is to have: SHA-256 of each SubjectPublicKeyInfo, the present key first; nothing
     // where the station gave none. Any thread. Throws Error(wrong_state) but in the operating state.
     std::vector<Bytes> central_pins() const;
+    // Many at once, and at any time; none of these waits for the network. In any state but operating:
+    // Error(wrong_state).
+    void open_channel(ChannelRequest request, ChannelOpened opened);
+    void watch_channels(std::function<void()> changed); // called on a thread of the device's; empty: not any more
+    // Ends all; returns when there is none any more, nor one on its way. No new ones until the next look at the device.
+    void end_channels();
 
 private:
     class Impl;

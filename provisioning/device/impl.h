@@ -3,6 +3,7 @@
 #pragma once
 
 #include "backup/recovery/restore.h"
+#include "provisioning/device/channels.h"
 #include "provisioning/device/conversation.h"
 #include "provisioning/device/knowledge.h"
 
@@ -20,6 +21,7 @@ public:
     Bytes record() const;
     void update_central(BytesView set);
     std::vector<Bytes> central_pins() const;
+    Channels& channels() { return channels_; }
 
     // Runs a long call; if that fails, looks at TPM and files anew, so that the properties say what is left.
     template <class F>
@@ -51,6 +53,8 @@ private:
     void reload(); // files only
     void publish();
     lifecycle::Personalization operating_file(const std::string& what) const; // read anew
+    void publish_channels();
+    const tls::Provider& provider();
     void require(std::initializer_list<State> allowed, const std::string& what) const;
     void require_intact_files() const;
 
@@ -90,6 +94,7 @@ private:
     mutable std::mutex mutex_; // guards the two below
     Status status_;
     Bytes record_;
+    Channels channels_; // last: its threads use the rest
 };
 
 // Progress as a caller wants it: never falling, and the place where a cancelled call ends.

@@ -2,6 +2,7 @@
 #include "provisioning/device/knowledge.h"
 
 #include "provisioning/device/chip.h"
+#include "provisioning/device/operating.h"
 
 namespace imprint::device {
 
@@ -121,8 +122,11 @@ Status status_of(const Knowledge& known)
     status.state = known.state;
     status.epoch = known.epoch();
     status.chip_identifier = known.chip_identifier;
-    if (const auto* current = known.current())
+    if (const auto* current = known.current()) {
         status.module_certificate = to_bytes(current->module_key().certificate());
+        for (const auto& certificate : module_chain(*current))
+            status.certificate_chain.push_back(certificate.der());
+    }
     if (const auto* shown = known.shown())
         fill(status, *shown);
     if (const auto* newest = known.files.newest())

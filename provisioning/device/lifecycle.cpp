@@ -129,6 +129,7 @@ void Device::Impl::enter_personalization(const Progress& progress)
     if (switches) {
         progress(0, "switching to the personalization state");
         require_epoch_as_known();
+        channels_.end({Reason::wrong_state, "the device goes back to the personalization state"});
         increment_to(known_.epoch() + 1);
         reload();
     } else {

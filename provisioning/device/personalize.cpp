@@ -174,8 +174,6 @@ Device::Impl::Outcome Device::Impl::converse(Conversation& conversation, const p
                                              const Progress& progress)
 {
     const auto* shown = known_.shown();
-    if (!provider_)
-        provider_.emplace();
     Situation situation{known_.files.chip.value(),
                         known_.capabilities,
                         shown != nullptr ? to_bytes(shown->identity_certificate()) : Bytes(),
@@ -185,7 +183,7 @@ Device::Impl::Outcome Device::Impl::converse(Conversation& conversation, const p
                         now(),
                         conversation.channel_binding(),
                         conversation.station_name(),
-                        *provider_};
+                        provider()};
     RemoteSession session(worker_, store_, std::move(situation), progress);
     Bytes message = session.hello();
     while (!message.empty()) {

@@ -41,7 +41,7 @@ protected:
         const auto& station = archive.pki.station_tls;
         return {connect(archive.https),
                 {trust, pki::Role::archive, "127.0.0.1", "",
-                 tls::ClientIdentity{{station.certificate}, test::share(station.key)}, nullptr},
+                 tls::ClientIdentity{{station.certificate}, test::share(station.key)}},
                 soon(),
                 cancel};
     }

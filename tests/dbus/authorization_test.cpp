@@ -26,6 +26,8 @@ TEST_F(Authorization, WithoutPolkitOthersMayOnlyLook)
     EXPECT_EQ(error_of(call("Restore", {"[byte 1]"}, nobody)), denied);
     EXPECT_EQ(error_of(call("UpdateCentral", {"[byte 1]"}, nobody)), denied);
     EXPECT_EQ(error_of(call("Cancel", {}, nobody)), denied);
+    EXPECT_EQ(error_of(call("Connect", {"unix:/nobody", no_options}, nobody)), denied);
+    EXPECT_EQ(error_of(call("ConnectTo", {"unix:/nobody", "/nobody", no_options}, nobody)), denied);
     EXPECT_EQ(device.property("State"), "s \"blank\"") << "something was begun";
 
     EXPECT_EQ(error_of(call("ExportBackup", {}, nobody)), "org.imprint.Error.WrongState") << "records are public";

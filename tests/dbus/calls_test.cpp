@@ -42,6 +42,8 @@ TEST_F(Calls, WhatTheStateForbidsIsNamed)
     EXPECT_EQ(error_of(call("EnterPersonalization")), "org.imprint.Error.WrongState");
     EXPECT_EQ(error_of(call("ExportBackup")), "org.imprint.Error.WrongState");
     EXPECT_EQ(error_of(call("UpdateCentral", {"[byte 1]"})), "org.imprint.Error.WrongState");
+    EXPECT_EQ(error_of(call("Connect", {"unix:/nobody", no_options})), "org.imprint.Error.WrongState");
+    EXPECT_EQ(error_of(call("ConnectTo", {"unix:/nobody", "/nobody", no_options})), "org.imprint.Error.WrongState");
     EXPECT_EQ(device.property("State"), "s \"blank\"");
 }
 
@@ -56,6 +58,7 @@ TEST_F(Calls, MissingAddressesAreNamed)
 {
     EXPECT_EQ(error_of(call("Personalize", {"", no_options})), "org.imprint.Error.NotConfigured");
     EXPECT_EQ(error_of(call("Recover", {""})), "org.imprint.Error.NotConfigured");
+    EXPECT_EQ(error_of(call("Connect", {"", no_options})), "org.imprint.Error.NotConfigured");
 }
 
 class Configured : public Calls {
@@ -80,6 +83,11 @@ TEST_F(Calls, OddArgumentsAreNamed)
     EXPECT_EQ(error_of(call("Personalize", {std::string(1025, 'a'), no_options})), invalid);
     EXPECT_EQ(error_of(call("Recover", {std::string(1025, 'a')})), invalid);
     EXPECT_EQ(error_of(call("Restore", {"@ay []"})), invalid);
+    EXPECT_EQ(error_of(call("Connect", {"unix:/nobody", "{'alpn': <''>}"})), invalid);
+    EXPECT_EQ(error_of(call("Connect", {"unix:/nobody", "{'alpn': <'" + std::string(256, 'a') + "'>}"})), invalid);
+    EXPECT_EQ(error_of(call("Connect", {"unix:/nobody", "{'timeout-sec': <uint32 0>}"})), invalid);
+    EXPECT_EQ(error_of(call("Connect", {"unix:/nobody", "{'timeout-sec': <'1'>}"})), invalid);
+    EXPECT_EQ(error_of(call("ConnectTo", {"unix:/nobody", "relative", no_options})), invalid);
     EXPECT_EQ(device.call({"Personalize", "sa{sv}", "unix:/nobody", "2", "switch", "b", "true", "switch", "b", "true"})
                   .status,
               1)

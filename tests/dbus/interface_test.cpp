@@ -40,6 +40,8 @@ TEST_F(Interface, ABlankDeviceShowsItself)
     EXPECT_EQ(device.property("Progress"), "(us) 0 \"\"");
     EXPECT_EQ(device.property("DeviceIdentity"), "(ss) \"\" \"\"");
     EXPECT_EQ(device.property("ModuleCertificate"), "s \"\"");
+    EXPECT_EQ(device.property("CertificateChain"), "s \"\"");
+    EXPECT_EQ(device.property("Channels"), "u 0");
     EXPECT_EQ(device.property("IdentityCertificate"), "s \"\"");
     EXPECT_EQ(device.property("TpmVendor").substr(0, 6), "s \"IBM");
     EXPECT_EQ(device.property("ChipId").size(), std::string("s \"\"").size() + 64);

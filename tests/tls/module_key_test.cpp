@@ -109,8 +109,7 @@ protected:
                                      .server_name = "localhost",
                                      .alpn = "imprint/1",
                                      .identity = tls::ClientIdentity{{certificate, pki.station_signing.certificate},
-                                                                     provider.key(module.spki(), module.signer())},
-                                     .context = provider.context()};
+                                                                     provider.key(module.spki(), module.signer())}};
         auto fd = tls::connect("unix:" + (directory / "socket").string(), 0, soon(), cancel);
         return std::make_unique<tls::Stream>(std::move(fd), std::move(settings), soon(), cancel);
     }

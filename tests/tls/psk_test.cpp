@@ -124,7 +124,7 @@ TEST_F(Psk, A25_TheServersKeyIsOneOfThosePinned)
 
 TEST_F(Psk, ConnectionsThatShareAContextAreCheckedEachForItself)
 {
-    const auto shared = tls::shared_context(client().identity, provider.context());
+    const auto shared = tls::shared_context(client().identity);
     const auto connect = [&](const std::string& name, bool with_psk) {
         auto with = settings();
         with.server_name = name;
@@ -143,6 +143,16 @@ TEST_F(Psk, ConnectionsThatShareAContextAreCheckedEachForItself)
     EXPECT_EQ(connect("localhost", true), std::nullopt);
     EXPECT_EQ(connect("localhost", false), std::nullopt);
     EXPECT_EQ(signatures, 2);
+}
+
+TEST_F(Psk, ContextsAreMadeAfterSignaturesAsWellAsBefore)
+{
+    for (int i = 1; i <= 3; ++i) {
+        auto with = server();
+        with.psk_identity.clear();
+        EXPECT_FALSE(used_psk(std::move(with), client()));
+        EXPECT_EQ(signatures, i);
+    }
 }
 
 } // namespace

@@ -28,7 +28,6 @@ protected:
         auto with = settings();
         with.identity = {{client.certificate, pki().station_signing.certificate},
                          provider.key(client.certificate.spki(), std::move(signer))};
-        with.context = provider.context();
         return with;
     }
     // The reason for which a handshake fails; nothing if it does not.
