@@ -65,11 +65,14 @@ Verdict enter(Store& store, const Proven& proven, const protocol::SyncRecord& it
     if (const auto verdict = stands_in_the_way(store, proven, *identity); !verdict)
         return verdict;
     const pki::Time time = from_seconds(item.time());
-    if (!store.chip(proven.chip))
-        if (const auto added = store.add_chip({proven.chip, *identity, proven.record.identity.der(), time},
-                                              proven.record.identity.spki());
-            !added)
+    if (!store.chip(proven.chip)) {
+        const Chip chip{.id = proven.chip,
+                        .identity = *identity,
+                        .identity_certificate = proven.record.identity.der(),
+                        .first_granted = time};
+        if (const auto added = store.add_chip(chip, proven.record.identity.spki()); !added)
             return added;
+    }
     if (!store.has_grant(proven.module.serial()))
         store.add_grant({proven.module.serial(), proven.chip, proven.sequence, proven.module.der(), time});
     store.close_grant(proven.module.serial());

@@ -221,7 +221,11 @@ TEST_F(Sync, AnotherIdentityOfTheChipIsAConflict)
     ASSERT_TRUE(is_receipt(personalize(device)));
     const auto chip = store.chip(device.chip()).value();
     const auto certificate = pki::Certificate::from_der(chip.identity_certificate).or_throw();
-    ASSERT_TRUE(main.add_chip({chip.id, {"serial", "OTHER"}, chip.identity_certificate, now}, certificate.spki()));
+    ASSERT_TRUE(main.add_chip({.id = chip.id,
+                               .identity = {"serial", "OTHER"},
+                               .identity_certificate = chip.identity_certificate,
+                               .first_granted = now},
+                              certificate.spki()));
     expect_conflict(sync(), "record", Reason::identity_taken);
 }
 
@@ -229,7 +233,11 @@ TEST_F(Sync, Attack05_AnotherIdentityKeyIsAConflict)
 {
     ASSERT_TRUE(is_receipt(personalize(device)));
     const auto other = pki.identity("SN000001", device.chip()).certificate;
-    ASSERT_TRUE(main.add_chip({device.chip(), {"serial", "SN000001"}, other.der(), now}, other.spki()));
+    ASSERT_TRUE(main.add_chip({.id = device.chip(),
+                               .identity = {"serial", "SN000001"},
+                               .identity_certificate = other.der(),
+                               .first_granted = now},
+                              other.spki()));
     expect_conflict(sync(), "record", Reason::key_mismatch);
 }
 
@@ -239,7 +247,11 @@ TEST_F(Sync, Attack05_AnIdentityKeyOfAnotherChipIsAConflict)
     const auto chip = store.chip(device.chip()).value();
     const auto certificate = pki::Certificate::from_der(chip.identity_certificate).or_throw();
     const std::string other(64, 'b');
-    ASSERT_TRUE(main.add_chip({other, {"serial", "OTHER"}, chip.identity_certificate, now}, certificate.spki()));
+    ASSERT_TRUE(main.add_chip({.id = other,
+                               .identity = {"serial", "OTHER"},
+                               .identity_certificate = chip.identity_certificate,
+                               .first_granted = now},
+                              certificate.spki()));
     expect_conflict(sync(), "record", Reason::chip_already_known);
 }
 
