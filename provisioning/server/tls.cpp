@@ -3,6 +3,8 @@
 
 #include <openssl/x509v3.h>
 
+#include <array>
+
 namespace imprint::server {
 
 namespace {
@@ -12,7 +14,14 @@ struct State {
     std::optional<PeerPolicy> peers;
     Bytes alpn; // in the form of the protocol: length, name, and so on
     RoleOfProtocol roles = {}; // instead of the policy's role, if there are any
+    Besides besides = {};
 };
+
+constexpr int max_identities = 4; // of one ClientHello, which has room for thousands
+constexpr std::array<unsigned char, 2> psk_suite{0x13, 0x02}; // TLS_AES_256_GCM_SHA384
+constexpr std::string_view session_context = "imprint"; // OpenSSL wants one where certificates are asked for, too
+
+using Session = Owned<SSL_SESSION, SSL_SESSION_free>;
 
 template <class T>
 void free_ex_data(void* /*parent*/, void* content, CRYPTO_EX_DATA* /*data*/, int /*index*/, long /*argl*/,
@@ -33,6 +42,19 @@ int refusal_index()
     return index;
 }
 
+// How many identities of the connection's ClientHello were looked up already.
+int lookups_index()
+{
+    static const int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+    return index;
+}
+
+bool may_look_up(SSL* ssl)
+{
+    const auto count = reinterpret_cast<std::uintptr_t>(SSL_get_ex_data(ssl, lookups_index()));
+    return count < max_identities && SSL_set_ex_data(ssl, lookups_index(), reinterpret_cast<void*>(count + 1)) == 1;
+}
+
 const State& state_of(SSL* ssl)
 {
     return *static_cast<const State*>(SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), state_index()));
@@ -44,17 +66,26 @@ bool names(X509* certificate, const std::string& host)
         X509_check_host(certificate, host.data(), host.size(), X509_CHECK_FLAG_NEVER_CHECK_SUBJECT, nullptr) == 1;
 }
 
-Verdict judge(X509_STORE_CTX* store, const PeerPolicy& policy)
+Result<pki::Certificates> judge(X509_STORE_CTX* store, const PeerPolicy& policy)
 {
     X509* x509 = X509_STORE_CTX_get0_cert(store);
     const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
-    const auto chain = pki::verify(pki::shared(x509), pki::shared(X509_STORE_CTX_get0_untrusted(store)), *policy.trust,
-                                   policy.role, now);
-    if (!chain)
-        return chain.refusal();
-    if (!policy.host.empty() && !names(x509, policy.host))
+    auto chain = pki::verify(pki::shared(x509), pki::shared(X509_STORE_CTX_get0_untrusted(store)), *policy.trust,
+                             policy.role, now);
+    if (chain && !policy.host.empty() && !names(x509, policy.host))
         return Refusal{Reason::untrusted_certificate, "the certificate is not for " + policy.host};
-    return accepted();
+    return chain;
+}
+
+void free_deep(STACK_OF(X509) * stack) { sk_X509_pop_free(stack, X509_free); }
+
+void leave_chain(X509_STORE_CTX* store, const pki::Certificates& chain)
+{
+    Owned<STACK_OF(X509), free_deep> stack(sk_X509_new_null());
+    for (const auto& certificate : chain)
+        if (!stack || X509_add_cert(stack.get(), certificate.x509(), X509_ADD_FLAG_UP_REF) != 1)
+            throw openssl_error(Reason::internal, "cannot keep a chain of certificates");
+    X509_STORE_CTX_set0_verified_chain(store, stack.release());
 }
 
 void remember(SSL* ssl, const Refusal& refusal)
@@ -65,7 +96,7 @@ void remember(SSL* ssl, const Refusal& refusal)
 }
 
 // A server has agreed on the protocol before it sees the client's certificate.
-Verdict judge(X509_STORE_CTX* store, SSL* ssl)
+Result<pki::Certificates> judge(X509_STORE_CTX* store, SSL* ssl)
 {
     const State& state = state_of(ssl);
     PeerPolicy policy = state.peers.value();
@@ -82,8 +113,10 @@ int check_peer(X509_STORE_CTX* store, void* /*argument*/) noexcept
 try {
     auto* ssl = static_cast<SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
     const auto verdict = judge(store, ssl);
-    if (verdict)
+    if (verdict) {
+        leave_chain(store, *verdict);
         return 1;
+    }
     X509_STORE_CTX_set_error(store, pki::verify_error(verdict.refusal().reason));
     remember(ssl, verdict.refusal());
     return 0;
@@ -92,14 +125,40 @@ try {
     return 0;
 }
 
+Session session_of(SSL* ssl, const Secret& psk, BytesView identity)
+{
+    Session session(SSL_SESSION_new());
+    const SSL_CIPHER* suite = SSL_CIPHER_find(ssl, psk_suite.data());
+    if (!session || suite == nullptr || SSL_SESSION_set1_master_key(session.get(), psk.data(), psk.size()) != 1 ||
+        SSL_SESSION_set_cipher(session.get(), suite) != 1 ||
+        SSL_SESSION_set_protocol_version(session.get(), TLS1_3_VERSION) != 1 ||
+        SSL_SESSION_set1_ticket_appdata(session.get(), identity.data(), identity.size()) != 1)
+        throw openssl_error(Reason::internal, "cannot use a pre-shared key");
+    return session;
+}
+
+// Whatever goes wrong with a PSK: there still are certificates.
+int find_psk(SSL* ssl, const unsigned char* identity, std::size_t size, SSL_SESSION** session) noexcept
+try {
+    *session = nullptr;
+    const BytesView name{identity, size};
+    const auto psk = may_look_up(ssl) ? state_of(ssl).besides.psk(name) : std::nullopt;
+    if (psk)
+        *session = session_of(ssl, *psk, name).release();
+    return 1;
+} catch (const std::exception&) {
+    return 1;
+}
+
 int select_alpn(SSL* ssl, const unsigned char** out, unsigned char* out_size, const unsigned char* offered,
                 unsigned offered_size, void* /*argument*/) noexcept
 {
-    const Bytes& ours = state_of(ssl).alpn;
+    const State& state = state_of(ssl);
+    const Bytes& ours = state.alpn;
     unsigned char* chosen = nullptr;
     if (SSL_select_next_proto(&chosen, out_size, ours.data(), static_cast<unsigned>(ours.size()), offered,
                               offered_size) != OPENSSL_NPN_NEGOTIATED)
-        return SSL_TLSEXT_ERR_ALERT_FATAL;
+        return state.besides.other_protocols ? SSL_TLSEXT_ERR_NOACK : SSL_TLSEXT_ERR_ALERT_FATAL;
     *out = chosen;
     return SSL_TLSEXT_ERR_OK;
 }
@@ -148,11 +207,17 @@ TlsContext make_context(const SSL_METHOD* method, const TlsIdentity& identity, S
 } // namespace
 
 TlsContext server_context(const TlsIdentity& identity, std::optional<PeerPolicy> clients,
-                          const std::vector<std::string>& alpn)
+                          const std::vector<std::string>& alpn, Besides besides)
 {
-    auto context = make_context(TLS_server_method(), identity, {std::move(clients), alpn_list(alpn)});
+    const bool psk = static_cast<bool>(besides.psk);
+    auto context =
+        make_context(TLS_server_method(), identity, {std::move(clients), alpn_list(alpn), {}, std::move(besides)});
     if (!alpn.empty())
         SSL_CTX_set_alpn_select_cb(context.get(), select_alpn, nullptr);
+    if (psk) {
+        SSL_CTX_set_session_id_context(context.get(), as_bytes(session_context).data(), session_context.size());
+        SSL_CTX_set_psk_find_session_callback(context.get(), find_psk);
+    }
     return context;
 }
 
@@ -196,12 +261,29 @@ std::optional<pki::Certificate> peer_certificate(SSL* ssl)
     return pki::Certificate(x509);
 }
 
+pki::Certificates verified_chain(SSL* ssl)
+{
+    const auto* chain = SSL_get0_verified_chain(ssl);
+    return chain == nullptr ? pki::Certificates{} : pki::shared(chain);
+}
+
 std::string negotiated(SSL* ssl)
 {
     const unsigned char* name = nullptr;
     unsigned size = 0;
     SSL_get0_alpn_selected(ssl, &name, &size);
     return to_string({name, size});
+}
+
+std::optional<Bytes> psk_identity(SSL* ssl)
+{
+    void* data = nullptr;
+    std::size_t size = 0;
+    if (SSL_session_reused(ssl) != 1 || SSL_SESSION_get0_ticket_appdata(SSL_get0_session(ssl), &data, &size) != 1 ||
+        size == 0)
+        return std::nullopt;
+    const auto* begin = static_cast<const std::uint8_t*>(data);
+    return Bytes(begin, begin + size);
 }
 
 std::optional<Refusal> peer_refusal(SSL* ssl)

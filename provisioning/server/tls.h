@@ -2,15 +2,18 @@
 // TLS 1.3 contexts of the servers and of their clients. No early data, no tickets, no resumption.
 #pragma once
 
+#include "daemon/base/secret.h"
 #include "daemon/pki/key.h"
 #include "daemon/pki/verify.h"
 
 #include <openssl/ssl.h>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace imprint::server {
 
@@ -29,11 +32,21 @@ struct PeerPolicy {
     std::string host; // a DNS name or an IP address
 };
 
+// The external PSK (RFC 8446, clause 4.2.11) of 32 bytes that an identity stands for; nothing: the handshake goes on
+// with certificates. Asked in the middle of a handshake, for few identities of each.
+using PskFinder = std::function<std::optional<Secret>(BytesView identity)>;
+
+// What a server takes besides.
+struct Besides {
+    bool other_protocols = false; // than `alpn`, or none: then none is agreed on
+    PskFinder psk; // instead of a client's certificate, with TLS_AES_256_GCM_SHA384
+};
+
 // `clients`: certificates are required and checked; nothing: none is asked for. `alpn`: the application protocols that
 // are offered or taken, in the order of preference; none: nobody is asked.
 // Throw Error(not_configured) if certificate and key do not fit together.
 TlsContext server_context(const TlsIdentity& identity, std::optional<PeerPolicy> clients,
-                          const std::vector<std::string>& alpn);
+                          const std::vector<std::string>& alpn, Besides besides = {});
 // A server of several application protocols, each for clients of one role: certificates are required, and checked for
 // the role of the protocol that was agreed on. Who offers none of the protocols is refused.
 using RoleOfProtocol = std::map<std::string, pki::Role>;
@@ -45,8 +58,12 @@ TlsContext client_context(const TlsIdentity& identity, PeerPolicy server, const 
 // RFC 9266 "EXPORTER-Channel-Binding", 32 bytes. Throws Error(internal).
 Bytes channel_binding(SSL* ssl);
 std::optional<pki::Certificate> peer_certificate(SSL* ssl);
+// The peer's certificate and its issuers up to the anchor, as they were verified; empty where it showed none.
+pki::Certificates verified_chain(SSL* ssl);
 // The application protocol that was agreed on; empty where the peer offered none at all.
 std::string negotiated(SSL* ssl);
+// The identity of the PSK by which the peer was authenticated; nothing where it was by a certificate.
+std::optional<Bytes> psk_identity(SSL* ssl);
 // Why the peer's certificate was refused, also after a failed handshake.
 std::optional<Refusal> peer_refusal(SSL* ssl);
 

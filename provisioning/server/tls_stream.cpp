@@ -54,6 +54,21 @@ asio::awaitable<void> write_message(TlsStream& stream, BytesView message, std::c
     co_await asio::async_write(stream, asio::buffer(framed), asio::use_awaitable);
 }
 
+asio::awaitable<void> close_half(TlsStream& stream)
+{
+    // The close_notify does not go through Asio's buffers, which no operation but a write would empty.
+    BIO* farewell_bio = BIO_new(BIO_s_mem());
+    if (farewell_bio == nullptr)
+        throw openssl_error(Reason::internal, "cannot write to memory");
+    SSL_set0_wbio(stream.native_handle(), farewell_bio);
+    SSL_shutdown(stream.native_handle());
+    char* data = nullptr;
+    const long size = BIO_get_mem_data(farewell_bio, &data);
+    const Bytes record(data, data + size);
+    // Past Beast, too: a read that answers a key update may still be writing, and two writes are more than it takes.
+    co_await asio::async_write(stream.next_layer().socket(), asio::buffer(record), asio::use_awaitable);
+}
+
 asio::awaitable<void> leave(TlsStream& stream)
 {
     beast::get_lowest_layer(stream).expires_after(farewell);

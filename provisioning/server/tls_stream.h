@@ -28,6 +28,10 @@ boost::asio::awaitable<Result<Bytes>> read_message(TlsStream& stream, std::chron
 boost::asio::awaitable<void> write_message(TlsStream& stream, BytesView message, std::chrono::seconds limit,
                                            std::size_t max_size = protocol::max_message);
 
+// Ends this side's half of the connection, and nothing else: async_shutdown() would wait for the peer's end and throw
+// away what it still sends. No write may be in progress.
+boost::asio::awaitable<void> close_half(TlsStream& stream);
+
 // The peer closes first; who does not within five seconds is cut off.
 boost::asio::awaitable<void> leave(TlsStream& stream);
 

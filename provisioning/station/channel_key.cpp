@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "provisioning/station/channel_key.h"
 
-#include "daemon/base/file.h"
 #include "daemon/base/hkdf.h"
+#include "provisioning/server/symmetric_key.h"
 
 namespace imprint::station {
 
@@ -23,12 +23,6 @@ Bytes info_of(std::string_view label, std::uint32_t version, const pki::DeviceId
     return info;
 }
 
-std::filesystem::path path_of(const std::string& source)
-{
-    constexpr std::string_view prefix = "credential:";
-    return source.starts_with(prefix) ? credential_path(source.substr(prefix.size())) : std::filesystem::path(source);
-}
-
 } // namespace
 
 Secret derive_channel_key(const Secret& master_key, std::string_view label, std::uint32_t version,
@@ -39,17 +33,12 @@ Secret derive_channel_key(const Secret& master_key, std::string_view label, std:
 
 Secret load_master_key(const std::string& source)
 {
-    auto key = read_secret_file(path_of(source), channel_key_size);
-    if (!key || key->size() != channel_key_size)
-        throw Error(Reason::not_configured, source + " is no master key of 32 bytes; imprint-station init makes one");
-    return *std::move(key);
+    return server::load_symmetric_key(source, "master key of 32 bytes; imprint-station init makes one");
 }
 
 void make_master_key(const std::filesystem::path& path)
 {
-    if (std::filesystem::exists(path))
-        throw Error(Reason::storage_failed, path.string() + " exists: every device's channel key hangs on it");
-    write_file(path, random_secret(channel_key_size).view());
+    server::make_symmetric_key(path, "every device's channel key hangs on it");
 }
 
 } // namespace imprint::station

@@ -3,12 +3,13 @@
 
 #include "daemon/base/secret.h"
 #include "provisioning/protocol/courier_messages.h"
+#include "provisioning/server/in_worker.h"
 #include "provisioning/station/courier_session.h"
-#include "provisioning/station/in_worker.h"
 
 namespace imprint::station {
 
 namespace asio = boost::asio;
+using server::in_worker;
 
 namespace {
 

@@ -29,7 +29,10 @@ void write_crl(const std::filesystem::path& path, const Credentials& credentials
     auto transaction = store.begin();
     const pki::Issuer issuer{credentials.signing.front(), credentials.signing_key.get()};
     const auto crl = pki::issue_crl(issuer, store.next_crl_number(), store.revoked(), {now, now + crl_lifetime});
-    write_file(path, to_pem(crl), readable);
+    Bytes pem = to_pem(crl);
+    const Bytes signers = pki::to_pem(credentials.signing); // without them nobody could check it
+    pem.insert(pem.end(), signers.begin(), signers.end());
+    write_file(path, pem, readable);
     transaction.commit();
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "provisioning/station/outbox.h"
 
+#include "provisioning/server/in_worker.h"
 #include "provisioning/server/log.h"
-#include "provisioning/station/in_worker.h"
 
 #include <boost/asio/detached.hpp>
 #include <boost/asio/redirect_error.hpp>
@@ -12,6 +12,7 @@
 namespace imprint::station {
 
 namespace asio = boost::asio;
+using server::in_worker;
 
 namespace {
 

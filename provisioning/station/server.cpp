@@ -3,13 +3,13 @@
 
 #include "daemon/base/serial.h"
 #include "provisioning/protocol/framing.h"
+#include "provisioning/server/in_worker.h"
 #include "provisioning/server/line.h"
 #include "provisioning/server/log.h"
 #include "provisioning/server/tls.h"
 #include "provisioning/server/tls_stream.h"
 #include "provisioning/station/courier_protocol.h"
 #include "provisioning/station/crl.h"
-#include "provisioning/station/in_worker.h"
 #include "provisioning/station/outbox.h"
 #include "provisioning/station/session.h"
 #include "provisioning/station/sync_protocol.h"
@@ -23,6 +23,7 @@
 namespace imprint::station {
 
 namespace asio = boost::asio;
+using server::in_worker;
 using server::TlsStream;
 
 namespace {

@@ -1,23 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Byte strings in and out of SQLite statements; for the store's own files.
+// What the store's own files share.
 #pragma once
 
-#include "daemon/base/bytes.h"
+#include "provisioning/server/sql.h"
 
-#include <SQLiteCpp/SQLiteCpp.h>
+namespace imprint::station {
 
-namespace imprint::station::sql {
+namespace sql = server::sql;
 
-inline void bind(SQLite::Statement& statement, int index, BytesView blob)
-{
-    // An empty blob still is one: a null pointer would bind NULL.
-    statement.bind(index, blob.empty() ? "" : static_cast<const void*>(blob.data()), static_cast<int>(blob.size()));
-}
-
-inline Bytes blob(const SQLite::Column& column)
-{
-    const auto* begin = static_cast<const std::uint8_t*>(column.getBlob());
-    return begin == nullptr ? Bytes{} : Bytes(begin, begin + column.getBytes());
-}
-
-} // namespace imprint::station::sql
+} // namespace imprint::station

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "provisioning/station/sync_protocol.h"
 
-#include "provisioning/station/in_worker.h"
+#include "provisioning/server/in_worker.h"
 
 #include <boost/asio/error.hpp>
 #include <boost/asio/ssl/error.hpp>
@@ -9,6 +9,7 @@
 namespace imprint::station {
 
 namespace asio = boost::asio;
+using server::in_worker;
 
 namespace {
 

@@ -68,7 +68,7 @@ TEST(Units, EveryActionIsAskedForAndDeclared)
 
 TEST(Units, ServersAreHardenedAndUnderstood)
 {
-    for (const auto* name : {"imprint-archive.service", "imprint-station.service"}) {
+    for (const auto* name : {"imprint-archive.service", "imprint-central.service", "imprint-station.service"}) {
         TemporaryDirectory directory;
         const auto edited = run({"sed", "-e", "s,@sbindir@/imprint-[a-z]*,/bin/true,", "-e", "/^Documentation=/d",
                                  source / "units" / name});
@@ -111,6 +111,7 @@ constexpr std::array pages{"daemon/imprintd.8",
                            "provisioning/authority/imprint-authority.1",
                            "provisioning/courier/imprint-courier.1",
                            "provisioning/station/imprint-station.8",
+                           "provisioning/central/imprint-central.8",
                            "backup/archive/imprint-archive.8"};
 
 TEST(ManPages, AreCleanAndComplete)

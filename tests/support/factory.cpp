@@ -39,6 +39,7 @@ Factory::Factory()
     authority({"station", "line-1", "--host", "127.0.0.1", "--delegate-identity-ca", "--output",
                (*this / "station-keys").string()});
     authority({"archive", "archive", "--host", "127.0.0.1", "--output", (*this / "archive-keys").string()});
+    authority({"central", "central", "--host", "127.0.0.1", "--output", (*this / "central-keys").string()});
     write_file(trust_bundle(), as_bytes(authority({"trust-bundle"})), 0644);
     write_file(*this / "vendor.pem", SoftwareTpm::vendor_ca(), 0644);
     must(station_command({"init"}), "imprint-station init");
@@ -74,6 +75,27 @@ void Factory::start_station()
         Environment{}, log);
     station_address_ = must_listen(*station_, "station", log);
     operations_address_ = must_listen(*station_, "operations", log);
+}
+
+void Factory::start_central(const Arguments& more)
+{
+    const auto log = *this / "central.log";
+    if (central_address_.empty())
+        must(central_command({"init"}), "imprint-central init");
+    Arguments arguments{IMPRINT_TEST_CENTRAL,
+                        "--state",
+                        (*this / "central").string(),
+                        "serve",
+                        "--listen",
+                        central_address_.empty() ? "127.0.0.1:0" : central_address_,
+                        "--directory",
+                        (*this / "central-keys").string(),
+                        "--crl",
+                        (*this / "station" / "crl.pem").string()};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    central_.reset(); // its address is free only then
+    central_ = std::make_unique<Process>(arguments, Environment{}, log);
+    central_address_ = must_listen(*central_, "central", log);
 }
 
 void Factory::remember()
@@ -120,6 +142,13 @@ std::filesystem::path Factory::certify_station(const std::string& name) const
               "127.0.0.1", "--delegate-identity-ca", "--output", keys.string()}),
          "imprint-authority station");
     return keys;
+}
+
+Finished Factory::central_command(const Arguments& arguments) const
+{
+    Arguments all{IMPRINT_TEST_CENTRAL, "--state", (*this / "central").string()};
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    return run(all);
 }
 
 void Factory::wait_for_outbox() const { must(station_command({"outbox", "--wait", "30"}), "imprint-station outbox"); }

@@ -10,7 +10,7 @@ namespace imprint::test {
 
 class Factory {
 public:
-    // Makes the manufacturer and certifies station and archive; starts both.
+    // Makes the manufacturer and certifies station, archive and central system; starts the first two.
     Factory();
 
     std::filesystem::path trust_bundle() const { return directory_ / "trust.pem"; }
@@ -19,8 +19,13 @@ public:
     std::string archive_address() const { return "http://" + archive_address_; }
     std::string archive_tls_address() const { return "https://" + archive_tls_address_; }
 
+    std::string central_address() const { return central_address_; } // "127.0.0.1:port"
+
     void start_archive();
     void start_station();
+    // With the station's revocation list, and whatever else is said.
+    void start_central(const Arguments& more = {});
+    Process& central() { return *central_; }
     Process& station() { return *station_; }
     Process& archive() { return *archive_; }
 
@@ -31,6 +36,7 @@ public:
     // `imprint-station` / `imprint-archive` on the running one's state: {"chip", "list"}.
     Finished station_command(const Arguments& arguments) const;
     Finished archive_command(const Arguments& arguments) const;
+    Finished central_command(const Arguments& arguments) const;
     // Returns when the outbox is empty; throws std::runtime_error if it does not get so.
     void wait_for_outbox() const;
     // The keys of one more station, as imprint-authority makes them.
@@ -39,8 +45,8 @@ public:
 
 private:
     TemporaryDirectory directory_;
-    std::string archive_address_, archive_tls_address_, station_address_, operations_address_;
-    std::unique_ptr<Process> archive_, station_;
+    std::string archive_address_, archive_tls_address_, station_address_, operations_address_, central_address_;
+    std::unique_ptr<Process> archive_, station_, central_;
 };
 
 } // namespace imprint::test
