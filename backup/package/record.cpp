@@ -3,6 +3,7 @@
 
 #include "backup/package/backup_package.h"
 #include "backup/package/importable.h"
+#include "daemon/pki/scope.h"
 #include "daemon/structures/marshal.h"
 #include "daemon/structures/name.h"
 #include "daemon/structures/templates.h"
@@ -81,7 +82,7 @@ Result<Opened> open_unjudged(BytesView bytes)
     auto identity = identity_of(*content);
     if (!identity)
         return identity.refusal();
-    Record record{{bytes.begin(), bytes.end()}, cms->content, *std::move(content), *std::move(identity), {}};
+    Record record{{bytes.begin(), bytes.end()}, cms->content, *std::move(content), *std::move(identity), {}, {}};
     return Opened{*std::move(cms), std::move(record)};
 }
 
@@ -89,6 +90,8 @@ Result<pki::Certificates> judge_identity(const Opened& opened, const pki::Trust&
 {
     return pki::verify(opened.record.identity, opened.cms.certificates, trust, pki::Role::device_identity, now);
 }
+
+pki::Certificates between(const pki::Certificates& chain) { return {chain.begin() + 1, chain.end() - 1}; }
 
 // CMS certificates are not signed: what does not belong to a chain could be anything. A CA of ours may be there in an
 // earlier certificate than the one that the chain was built with.
@@ -104,6 +107,12 @@ Verdict check_companions(const Opened& opened, const pki::Certificates& chains, 
             return invalid("carries a certificate that nobody needs");
     }
     return accepted();
+}
+
+// A station signs for the devices that it may personalize.
+Verdict check_station_scope(const pki::Certificate& station, const pki::Certificate& identity)
+{
+    return pki::check_scope(station, pki::device_identity(identity).value());
 }
 
 // Which of the two signers is not the identity key; DER sorts the signers, so their order says nothing.
@@ -145,6 +154,7 @@ Result<Record> open_device_record(BytesView record, const pki::Trust& trust, pki
         return chain.refusal();
     if (const auto verdict = check_companions(*opened, *chain, trust, now); !verdict)
         return verdict.refusal();
+    opened->record.identity_issuers = between(*chain);
     return std::move(opened->record);
 }
 
@@ -164,11 +174,14 @@ Result<Record> open_record(BytesView record, const pki::Trust& trust, std::optio
     const auto station_chain = pki::verify(signer, opened->cms.certificates, trust, pki::Role::station_signing, when);
     if (!station_chain)
         return station_chain.refusal();
+    if (const auto verdict = check_station_scope(signer, opened->record.identity); !verdict)
+        return verdict.refusal();
     pki::Certificates chains = *identity_chain;
     chains.insert(chains.end(), station_chain->begin(), station_chain->end());
     if (const auto verdict = check_companions(*opened, chains, trust, when); !verdict)
         return verdict.refusal();
     opened->record.station = signer;
+    opened->record.identity_issuers = between(*identity_chain);
     return std::move(opened->record);
 }
 

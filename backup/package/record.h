@@ -18,6 +18,7 @@ struct Record {
     Bytes content_bytes;
     RecordContent content;
     pki::Certificate identity; // device's identity certificate, chain checked, chip identifier matches
+    pki::Certificates identity_issuers; // between that and the anchor
     std::optional<pki::Certificate> station; // station's signing certificate, chain and role checked
 };
 

@@ -32,6 +32,22 @@ auto decode(BytesView der, std::size_t& consumed)
     return object;
 }
 
+// Every block of one kind; those of others are passed over.
+template <class T, auto Read>
+std::vector<T> all_from_pem(BytesView pem, const char* broken)
+{
+    const auto bio = reader(pem);
+    std::vector<T> out;
+    ERR_clear_error();
+    while (auto* object = Read(bio.get(), nullptr, nullptr, nullptr))
+        out.emplace_back(object);
+    const auto error = ERR_peek_last_error();
+    if (ERR_GET_LIB(error) != ERR_LIB_PEM || ERR_GET_REASON(error) != PEM_R_NO_START_LINE)
+        throw openssl_error(Reason::untrusted_certificate, broken);
+    ERR_clear_error();
+    return out;
+}
+
 Result<Crl> strict_crl(X509_CRL* owned, BytesView der)
 {
     if (owned == nullptr)
@@ -181,16 +197,7 @@ Certificates shared(const STACK_OF(X509) * stack)
 
 Certificates certificates_from_pem(BytesView pem)
 {
-    const auto bio = reader(pem);
-    Certificates out;
-    ERR_clear_error();
-    while (X509* x509 = PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr))
-        out.emplace_back(x509);
-    const auto error = ERR_peek_last_error();
-    if (ERR_GET_LIB(error) != ERR_LIB_PEM || ERR_GET_REASON(error) != PEM_R_NO_START_LINE)
-        throw openssl_error(Reason::untrusted_certificate, "a broken certificate in a PEM file");
-    ERR_clear_error();
-    return out;
+    return all_from_pem<Certificate, PEM_read_bio_X509>(pem, "a broken certificate in a PEM file");
 }
 
 Bytes to_pem(const Certificates& certificates)
@@ -219,5 +226,18 @@ Result<Crl> Crl::from_pem(BytesView pem)
 }
 
 Bytes Crl::der() const { return encode<i2d_X509_CRL>(crl()); }
+
+Bytes Crl::pem() const
+{
+    const auto bio = writer();
+    require(PEM_write_bio_X509_CRL(bio.get(), crl()) == 1, "cannot write PEM");
+    const auto text = written(bio.get());
+    return {text.begin(), text.end()};
+}
+
+std::vector<Crl> crls_from_pem(BytesView pem)
+{
+    return all_from_pem<Crl, PEM_read_bio_X509_CRL>(pem, "a broken certificate revocation list in a PEM file");
+}
 
 } // namespace imprint::pki

@@ -64,9 +64,12 @@ public:
     static Result<Crl> from_pem(BytesView pem);
     X509_CRL* crl() const { return crl_.get(); }
     Bytes der() const;
+    Bytes pem() const;
 
 private:
     std::shared_ptr<X509_CRL> crl_;
 };
+
+std::vector<Crl> crls_from_pem(BytesView pem); // throws Error(untrusted_certificate) if a block is broken
 
 } // namespace imprint::pki

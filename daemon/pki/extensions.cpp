@@ -186,6 +186,24 @@ void add_chip_identifier(X509* certificate, const std::string& chip_identifier)
     add_own(certificate, chip_identifier_oid, utf8(chip_identifier));
 }
 
+void add_scope(X509* certificate, const Scope& scope)
+{
+    if (scope.empty())
+        return;
+    const Owned<IdentityRanges, IdentityRanges_free> ranges(IdentityRanges_new());
+    require(ranges != nullptr, "cannot encode a scope");
+    for (const auto& range : scope) {
+        Owned<IdentityRangeValue, IdentityRangeValue_free> value(IdentityRangeValue_new());
+        require(value != nullptr, "cannot encode a scope");
+        set(value->kind, as_bytes(range.kind));
+        set(value->first, as_bytes(range.first));
+        set(value->last, as_bytes(range.last));
+        require(sk_IdentityRangeValue_push(ranges.get(), value.get()) > 0, "cannot encode a scope");
+        static_cast<void>(value.release());
+    }
+    add_own(certificate, scope_oid, encode<i2d_IdentityRanges>(ranges.get()));
+}
+
 void add_module_binding(X509* certificate, const ModuleBinding& binding)
 {
     const Owned<ModuleBindingValue, ModuleBindingValue_free> value(ModuleBindingValue_new());

@@ -3,7 +3,7 @@
 // structures, never from configuration strings: names come from outside.
 #pragma once
 
-#include "daemon/pki/profile.h"
+#include "daemon/pki/scope.h"
 
 #include <span>
 
@@ -21,6 +21,7 @@ void add_server_names(X509* certificate, const std::vector<std::string>& names);
 void add_device_identity(X509* certificate, const DeviceIdentity& identity);
 void add_device_policies(X509* certificate);
 void add_chip_identifier(X509* certificate, const std::string& chip_identifier);
+void add_scope(X509* certificate, const Scope& scope); // nothing for an empty one
 void add_module_binding(X509* certificate, const ModuleBinding& binding);
 
 } // namespace imprint::pki

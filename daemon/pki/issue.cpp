@@ -5,6 +5,7 @@
 #include "daemon/pki/handles.h"
 #include "daemon/pki/profile_asn1.h"
 
+#include <openssl/err.h>
 #include <openssl/evp.h>
 
 #include <array>
@@ -146,7 +147,8 @@ Certificate issue_checking_ca(EVP_PKEY* key, const std::string& common_name, Val
     return finish(certificate, certificate.x509(), key);
 }
 
-Certificate issue_ca(const Issuer& issuer, BytesView spki, Role role, const std::string& common_name, Validity validity)
+Certificate issue_ca(const Issuer& issuer, BytesView spki, Role role, const std::string& common_name, Validity validity,
+                     const Scope& scope)
 {
     if (role != Role::identity_ca && role != Role::station_signing)
         throw Error(Reason::invalid_argument, "no CA has the role " + std::string(role_name(role)));
@@ -157,6 +159,7 @@ Certificate issue_ca(const Issuer& issuer, BytesView spki, Role role, const std:
     add_basic_constraints(certificate.x509(), true, 0);
     const int signs_records = role == Role::station_signing ? KU_DIGITAL_SIGNATURE : 0;
     add_key_usage(certificate.x509(), KU_KEY_CERT_SIGN | KU_CRL_SIGN | signs_records);
+    add_scope(certificate.x509(), scope);
     // clientAuth: OpenSSL accepts a client's chain only through CAs that have it, if they have any usage.
     add_extended_key_usage(certificate.x509(), std::array{role_oid(role), std::string_view(client_auth_oid)});
     return finish(certificate, issuer.certificate.x509(), issuer.key);
@@ -229,6 +232,28 @@ Certificate issue_module(const Issuer& issuer, BytesView spki, const DeviceIdent
     add_extended_key_usage(certificate.x509(), std::array{std::string_view(client_auth_oid)});
     add_module_binding(certificate.x509(), binding);
     return finish(certificate, issuer.certificate.x509(), issuer.key);
+}
+
+std::vector<Revoked> revoked_by(const Crl& crl)
+{
+    std::vector<Revoked> out;
+    const STACK_OF(X509_REVOKED)* entries = X509_CRL_get_REVOKED(crl.crl());
+    for (int i = 0; i < sk_X509_REVOKED_num(entries); ++i) {
+        const auto* entry = sk_X509_REVOKED_value(entries, i);
+        out.push_back(
+            {hex(view(X509_REVOKED_get0_serialNumber(entry))), to_time(X509_REVOKED_get0_revocationDate(entry))});
+    }
+    return out;
+}
+
+std::uint64_t number_of(const Crl& crl)
+{
+    const Integer number(static_cast<ASN1_INTEGER*>(X509_CRL_get_ext_d2i(crl.crl(), NID_crl_number, nullptr, nullptr)));
+    std::uint64_t out = 0;
+    if (number)
+        ASN1_INTEGER_get_uint64(&out, number.get());
+    ERR_clear_error();
+    return out;
 }
 
 Crl issue_crl(const Issuer& issuer, std::uint64_t number, const std::vector<Revoked>& revoked, Validity validity)

@@ -4,7 +4,7 @@
 
 #include "daemon/pki/certificate.h"
 #include "daemon/pki/key.h"
-#include "daemon/pki/profile.h"
+#include "daemon/pki/scope.h"
 
 namespace imprint::pki {
 
@@ -20,10 +20,10 @@ struct Issuer {
 };
 
 Certificate issue_checking_ca(EVP_PKEY* key, const std::string& common_name, Validity validity);
-// identity_ca and station_signing (CAs), station_tls, archive and central (servers; names become dNSName or iPAddress
-// SANs), station_operator (a client).
-Certificate issue_ca(const Issuer& issuer, BytesView spki, Role role, const std::string& common_name,
-                     Validity validity);
+// identity_ca and station_signing (CAs, for the identities of `scope`), station_tls, archive and central (servers;
+// names become dNSName or iPAddress SANs), station_operator (a client).
+Certificate issue_ca(const Issuer& issuer, BytesView spki, Role role, const std::string& common_name, Validity validity,
+                     const Scope& scope = {});
 Certificate issue_server(const Issuer& issuer, BytesView spki, Role role, const std::string& common_name,
                          const std::vector<std::string>& names, Validity validity);
 Certificate issue_operator(const Issuer& issuer, BytesView spki, const std::string& common_name, Validity validity);
@@ -42,6 +42,9 @@ struct Revoked {
     std::string serial; // lower-case hex
     Time when;
 };
+// What a CRL says; nothing of it is verified.
+std::vector<Revoked> revoked_by(const Crl& crl);
+std::uint64_t number_of(const Crl& crl); // 0 if it has none
 Crl issue_crl(const Issuer& issuer, std::uint64_t number, const std::vector<Revoked>& revoked, Validity validity);
 
 } // namespace imprint::pki

@@ -14,6 +14,8 @@ inline constexpr char chip_identifier_oid[] = IMPRINT_OID_ARC ".2.1";
 inline constexpr char module_binding_oid[] = IMPRINT_OID_ARC ".2.2";
 inline constexpr char identity_kind_oid[] = IMPRINT_OID_ARC ".2.3";
 
+inline constexpr char scope_oid[] = IMPRINT_OID_ARC ".2.4";
+
 inline constexpr char certified_station_oid[] = IMPRINT_OID_ARC ".1.8"; // a cross-certificate's usage
 inline constexpr char client_auth_oid[] = "1.3.6.1.5.5.7.3.2";
 inline constexpr char server_auth_oid[] = "1.3.6.1.5.5.7.3.1";
@@ -39,5 +41,16 @@ struct ModuleBindingValue {
     ASN1_UTF8STRING* chip_identifier;
 };
 DECLARE_ASN1_FUNCTIONS(ModuleBindingValue)
+
+// IdentityRanges ::= SEQUENCE OF SEQUENCE { kind UTF8String, first UTF8String, last UTF8String }
+struct IdentityRangeValue {
+    ASN1_UTF8STRING* kind;
+    ASN1_UTF8STRING* first;
+    ASN1_UTF8STRING* last;
+};
+DECLARE_ASN1_FUNCTIONS(IdentityRangeValue)
+DEFINE_STACK_OF(IdentityRangeValue)
+using IdentityRanges = STACK_OF(IdentityRangeValue);
+DECLARE_ASN1_FUNCTIONS(IdentityRanges)
 
 } // namespace imprint::pki

@@ -3,6 +3,7 @@
 
 #include "daemon/pki/handles.h"
 #include "daemon/pki/profile_asn1.h"
+#include "daemon/pki/scope.h"
 
 #include <openssl/err.h>
 #include <openssl/x509_vfy.h>
@@ -184,6 +185,14 @@ Verdict check_roles(const Certificates& chain, Role role)
     return accepted();
 }
 
+// A device's certificate names an identity that its issuer may give.
+Verdict check_issuers_scope(const Certificates& chain, Role role)
+{
+    if (role != Role::device_identity && role != Role::module)
+        return accepted();
+    return check_scope(chain.at(1), device_identity(chain.front()).value());
+}
+
 } // namespace
 
 Trust trust_from_pem(BytesView pem)
@@ -196,6 +205,7 @@ Trust trust_from_pem(BytesView pem)
     ERR_clear_error();
     if (trust.anchors.empty())
         throw Error(Reason::not_configured, "the trust bundle has no self-signed certificate");
+    trust.crls = crls_from_pem(pem);
     return trust;
 }
 
@@ -236,6 +246,8 @@ Result<Certificates> verify(const Certificate& leaf, const Certificates& untrust
     if (!chain)
         return chain;
     if (auto verdict = check_roles(*chain, role); !verdict)
+        return verdict.refusal();
+    if (auto verdict = check_issuers_scope(*chain, role); !verdict)
         return verdict.refusal();
     return chain;
 }

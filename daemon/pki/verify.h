@@ -14,16 +14,17 @@ struct Trust {
     std::vector<Crl> crls; // a CRL is applied to the certificates of its issuer, if there is one
 };
 
-// Reads a PEM bundle: self-signed certificates become anchors, the others intermediates. Error(not_configured) if
-// there is no anchor.
+// Reads a PEM bundle: self-signed certificates become anchors, the others intermediates; CRLs go along.
+// Error(not_configured) if there is no anchor, Error(untrusted_certificate) if a block is broken.
 Trust trust_from_pem(BytesView pem);
 
 // SHA-256 over the DER of the first anchor's SubjectPublicKeyInfo: what the TPM's anchor index remembers.
 Bytes anchor_digest(const Trust& trust);
 
 // The chain from `leaf` to an anchor (leaf first), or the reason against it: untrusted_certificate, wrong_role,
-// certificate_expired, certificate_not_yet_valid, certificate_revoked. Named curves only, at most 8 certificates.
-// Identity certificates have no end of validity and are not held against the clock's lower end (first boots at 1970).
+// certificate_expired, certificate_not_yet_valid, certificate_revoked, identity_out_of_scope (scope.h). Named curves
+// only, at most 8 certificates. Identity certificates have no end of validity and are not held against the clock's
+// lower end (first boots at 1970).
 Result<Certificates> verify(const Certificate& leaf, const Certificates& untrusted, const Trust& trust, Role role,
                             Time now);
 

@@ -3,6 +3,7 @@
 
 #include "daemon/base/file.h"
 #include "daemon/pki/public_key.h"
+#include "daemon/pki/verify.h"
 #include "provisioning/authority/new_directory.h"
 
 #include <algorithm>
@@ -15,7 +16,9 @@ using pki::Role;
 namespace {
 
 constexpr std::size_t max_pem = 64 * 1024;
+constexpr std::size_t max_crl = 8 * 1024 * 1024;
 constexpr mode_t public_mode = 0644;
+constexpr auto* crl_file = "checking-ca.crl";
 constexpr std::chrono::hours clock_tolerance{1}; // between this machine and those that check
 
 pki::Validity validity_of(pki::Time now, Days lifetime)
@@ -166,9 +169,12 @@ pki::Key Authority::checking_key() const
     return key_at(keys_.checking, directory_ / "checking-ca.key", keys_.passphrase);
 }
 
-pki::Key Authority::identity_key() const
+std::optional<pki::Crl> Authority::crl() const
 {
-    return key_at(keys_.identity, directory_ / "identity-ca.key", keys_.passphrase);
+    const auto pem = read_file(directory_ / crl_file, max_crl);
+    if (!pem)
+        return std::nullopt;
+    return pki::Crl::from_pem(*pem).or_throw();
 }
 
 std::vector<Issued> Authority::station(const Request& request, pki::Time now) const
@@ -179,13 +185,18 @@ std::vector<Issued> Authority::station(const Request& request, pki::Time now) co
     const pki::Issuer issuer{checking_, key.get()};
     Output output(request.output.empty() ? directory_ / "stations" / request.name : request.output);
     const auto signing = given_or_new(request.signing_public_key, output.key("signing"), request.passphrase);
-    output.certificate("signing", Role::station_signing,
-                       pki::issue_ca(issuer, signing, Role::station_signing, request.name, validity));
+    output.certificate(
+        "signing", Role::station_signing,
+        pki::issue_ca(issuer, signing, Role::station_signing, request.name, validity, request.identities));
     add_tls(output, issuer, Role::station_tls, request, validity);
-    if (request.delegate_identity_ca) {
-        pki::store_key(output.key("identity-ca"), identity_key().get(), request.passphrase);
-        output.certificate("identity-ca", Role::identity_ca, identity_);
-    }
+    // The identities hang on it: it ends with the checking CA, and can be revoked alone.
+    if (request.delegate_identity_ca)
+        output.certificate(
+            "identity-ca", Role::identity_ca,
+            pki::issue_ca(issuer,
+                          given_or_new(request.identity_ca_public_key, output.key("identity-ca"), request.passphrase),
+                          Role::identity_ca, request.name + " Identity CA",
+                          {validity.not_before, checking_.not_after()}, request.identities));
     output.write("trust.pem", trust_bundle());
     return output.commit();
 }
@@ -216,7 +227,39 @@ std::vector<Issued> Authority::station_operator(const Request& request, pki::Tim
     return with_tls(request, "operators", Role::station_operator, now);
 }
 
-Bytes Authority::trust_bundle() const { return pki::to_pem({checking_, identity_}); }
+std::vector<pki::Certificate> Authority::revoke(const std::vector<fs::path>& files, pki::Time now) const
+{
+    const auto before = crl();
+    auto revoked = before ? pki::revoked_by(*before) : std::vector<pki::Revoked>();
+    std::vector<pki::Certificate> fresh;
+    for (const auto& file : files) {
+        const auto certificate = read_certificate(file);
+        if (!pki::signed_by(certificate, checking_) || certificate == checking_)
+            throw Error(Reason::invalid_argument, file.string() + " was not issued by this checking CA");
+        if (std::ranges::find(revoked, certificate.serial(), &pki::Revoked::serial) != revoked.end())
+            continue;
+        revoked.push_back({certificate.serial(), now});
+        fresh.push_back(certificate);
+    }
+    if (fresh.empty())
+        return fresh;
+    const auto key = checking_key();
+    // Nobody renews it while nothing is revoked.
+    const auto made = pki::issue_crl({checking_, key.get()}, (before ? pki::number_of(*before) : 0) + 1, revoked,
+                                     {now - clock_tolerance, checking_.not_after()});
+    write_file(directory_ / crl_file, made.pem(), public_mode);
+    return fresh;
+}
+
+Bytes Authority::trust_bundle() const
+{
+    Bytes bundle = pki::to_pem({checking_, identity_});
+    if (const auto list = crl()) {
+        const auto pem = list->pem();
+        bundle.insert(bundle.end(), pem.begin(), pem.end());
+    }
+    return bundle;
+}
 
 std::vector<Issued> Authority::issued() const
 {

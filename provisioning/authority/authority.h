@@ -13,7 +13,8 @@ namespace imprint::authority {
 
 using Days = std::chrono::days;
 
-// Where the two CAs' keys are, as OSSL_STORE URIs; empty: checking-ca.key and identity-ca.key in the directory.
+// Where the two CAs' keys are, as OSSL_STORE URIs; empty: checking-ca.key and identity-ca.key in the directory. Only
+// initialize() takes the identity CA's.
 struct Keys {
     std::string checking;
     std::string identity;
@@ -33,7 +34,9 @@ struct Request {
     std::filesystem::path output; // the directory to make; empty: stations/NAME or archives/NAME
     std::filesystem::path signing_public_key; // a station's; empty: a key is made
     std::filesystem::path tls_public_key; // the same
-    bool delegate_identity_ca = false; // copies the identity CA's key: whoever has it makes device identities
+    bool delegate_identity_ca = false; // an identity CA of the station's own: whoever has it makes device identities
+    std::filesystem::path identity_ca_public_key; // the same as the two above
+    pki::Scope identities; // what a station may give; empty: every identity
     std::optional<Secret> passphrase; // for the private keys that are written
     Days lifetime{};
 };
@@ -54,12 +57,15 @@ public:
     std::vector<Issued> archive(const Request& request, pki::Time now) const;
     std::vector<Issued> central(const Request& request, pki::Time now) const;
     std::vector<Issued> station_operator(const Request& request, pki::Time now) const; // without hosts: a client
-    Bytes trust_bundle() const; // checking CA first, then the identity CA
+    // Enters certificates of the checking CA into its CRL, each once and for ever; returns those that are new.
+    // Throws Error(invalid_argument) for what it has not issued: nothing is revoked then.
+    std::vector<pki::Certificate> revoke(const std::vector<std::filesystem::path>& files, pki::Time now) const;
+    Bytes trust_bundle() const; // checking CA first, then the identity CA, then the CRL if there is one
     std::vector<Issued> issued() const; // the CAs, and what lies in stations/, archives/, centrals/ and operators/
 
 private:
     pki::Key checking_key() const;
-    pki::Key identity_key() const;
+    std::optional<pki::Crl> crl() const;
     std::vector<Issued> with_tls(const Request& request, const std::string& kind, pki::Role role, pki::Time now) const;
 
     std::filesystem::path directory_;

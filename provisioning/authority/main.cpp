@@ -25,6 +25,8 @@ struct Options {
     std::optional<int> days;
     Keys keys;
     Request request;
+    std::vector<std::string> identities;
+    std::vector<std::filesystem::path> files;
 };
 
 pki::Time now() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
@@ -37,7 +39,13 @@ void initialize(Options& options)
     print(initialize(options.directory, options.name, options.keys, lifetime, now()), options.json);
 }
 
-void certify_station(Options& options) { print(authority(options).station(options.request, now()), options.json); }
+void certify_station(Options& options)
+{
+    for (const auto& range : options.identities)
+        options.request.identities.push_back(pki::parse_range(range));
+    options.request.delegate_identity_ca |= !options.request.identity_ca_public_key.empty();
+    print(authority(options).station(options.request, now()), options.json);
+}
 
 void certify_archive(Options& options) { print(authority(options).archive(options.request, now()), options.json); }
 
@@ -46,6 +54,12 @@ void certify_central(Options& options) { print(authority(options).central(option
 void certify_operator(Options& options)
 {
     print(authority(options).station_operator(options.request, now()), options.json);
+}
+
+void revoke(Options& options)
+{
+    const auto fresh = authority(options).revoke(options.files, now());
+    print_revoked(fresh, options.json);
 }
 
 void write_trust_bundle(Options& options) { std::cout << as_text(authority(options).trust_bundle()) << std::flush; }
@@ -95,10 +109,19 @@ void declare(CLI::App& app, Options& options, Command& chosen)
     station->add_option("--signing-public-key", options.request.signing_public_key,
                         "PEM public key or request; no signing key is made");
     station->add_flag("--delegate-identity-ca", options.request.delegate_identity_ca,
-                      "Give it the identity CA's key, with which device identities are certified");
+                      "Give it an identity CA of its own, with which it certifies device identities");
+    station->add_option("--identity-ca-public-key", options.request.identity_ca_public_key,
+                        "PEM public key or request; no key is made. Implies --delegate-identity-ca");
+    station
+        ->add_option("--identities", options.identities,
+                     "Device identities that it may give: serial:SN000001..SN009999; may be repeated")
+        ->allow_extra_args(false);
     declare_server(*add("archive", "Certify an archive's TLS key", certify_archive), options);
     declare_server(*add("central", "Certify a central system's TLS key", certify_central), options);
     declare_peer(*add("operator", "Certify the key of a station's operator", certify_operator), options);
+    add("revoke", "Revoke certificates of the checking CA", revoke)
+        ->add_option("FILE", options.files, "PEM certificates")
+        ->required();
     add("trust-bundle", "Write trust.pem for devices, stations and archives to stdout", write_trust_bundle);
     add("show", "List the certificates below the directory", show);
 }

@@ -65,6 +65,25 @@ void print(const std::vector<Issued>& issued, bool json)
     std::cout.flush();
 }
 
+void print_revoked(const std::vector<pki::Certificate>& revoked, bool json)
+{
+    Json all = Json::array();
+    for (const auto& certificate : revoked)
+        all.push_back({{"name", certificate.common_name()},
+                       {"serial", certificate.serial()},
+                       {"sha256", fingerprint(certificate)}});
+    if (json) {
+        std::cout << Json{{"revoked", all}}.dump(2) << std::endl;
+        return;
+    }
+    for (const auto& one : all)
+        std::cout << "revoked: " << one["name"].get<std::string>() << "\n  serial " << one["serial"].get<std::string>()
+                  << "\n";
+    std::cout << (all.empty() ? "all of them were revoked before\n"
+                              : "write the new bundle with trust-bundle, and bring it to all who trust\n")
+              << std::flush;
+}
+
 void print(const Refusal& failure, bool json)
 {
     if (json) {

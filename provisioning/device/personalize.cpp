@@ -173,10 +173,9 @@ Device::Impl::Outcome Device::Impl::resume(Conversation& conversation, const lif
 Device::Impl::Outcome Device::Impl::converse(Conversation& conversation, const pki::Trust& trust,
                                              const Progress& progress)
 {
-    const auto* shown = known_.shown();
     Situation situation{known_.files.chip.value(),
                         known_.capabilities,
-                        shown != nullptr ? to_bytes(shown->identity_certificate()) : Bytes(),
+                        identity_of(known_.shown(), trust, now()),
                         known_.epoch(),
                         trust,
                         settings_.central,

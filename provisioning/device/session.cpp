@@ -43,6 +43,15 @@ void fill(protocol::Hello& hello, const lifecycle::Chip& chip)
     }
 }
 
+// Always there, also empty.
+void fill(protocol::Hello& hello, const Identity& identity)
+{
+    hello.set_identity_certificate(identity.shown() ? to_string(identity.known->der()) : std::string());
+    if (identity.shown())
+        for (const auto& issuer : identity.issuers)
+            hello.add_certificates(to_string(issuer.der()));
+}
+
 void fill(protocol::Capabilities& to, const tpm::Capabilities& from)
 {
     to.set_vendor(from.vendor);
@@ -72,6 +81,23 @@ package::BackupContent backup_content(const pki::ModuleBinding& binding, const G
 
 } // namespace
 
+Identity identity_of(const lifecycle::Personalization* file, const pki::Trust& trust, pki::Time now)
+{
+    Identity identity;
+    if (file == nullptr || file->identity_certificate().empty())
+        return identity;
+    identity.known = pki::Certificate::from_der(as_bytes(file->identity_certificate())).or_throw();
+    pki::Certificates issuers;
+    for (const auto& der : file->certificates())
+        issuers.push_back(pki::Certificate::from_der(as_bytes(der)).or_throw());
+    const auto chain = pki::verify(*identity.known, issuers, trust, pki::Role::device_identity, now);
+    if (chain)
+        identity.issuers.assign(chain->begin() + 1, chain->end() - 1);
+    else // what else is wrong, the station says
+        identity.revoked = chain.refusal().reason == Reason::certificate_revoked;
+    return identity;
+}
+
 DeviceSession::DeviceSession(tpm::SecurityModule& module, const lifecycle::Store& store, Situation situation,
                              Progress progress)
     : module_(module)
@@ -90,7 +116,7 @@ Bytes DeviceSession::hello()
     hello.set_version(protocol::version);
     fill(hello, situation_.chip);
     hello.set_identity_key(to_string(structures::marshal(module_.identity_key())));
-    hello.set_identity_certificate(to_string(situation_.identity_certificate));
+    fill(hello, situation_.identity);
     hello.set_storage_key(to_string(structures::marshal(module_.storage_key())));
     hello.set_epoch_index(to_string(structures::marshal(module_.epoch_index())));
     hello.set_epoch(situation_.epoch);
@@ -133,7 +159,7 @@ Result<Bytes> DeviceSession::answer_challenge(const protocol::Challenge& challen
     if (!station)
         return station.refusal();
     // An activation takes the TPM seconds, and opens what somebody else has closed for this endorsement key.
-    if (challenge.has_credential() && !situation_.identity_certificate.empty())
+    if (challenge.has_credential() && situation_.identity.shown())
         return Refusal{Reason::malformed_message, "a credential for a key that has its certificate"};
     station_ = *std::move(station);
     qualifying_data_ = protocol::qualifying_data(situation_.channel_binding, hello_, bytes);
@@ -182,8 +208,7 @@ Expected DeviceSession::expected()
     Expected expected{*station_, module_area_, module_.identity_key(), {}, std::nullopt, situation_.central};
     expected.binding = {nonce_, situation_.epoch + 1, module_.epoch_index_name(),
                         structures::name_of(module_.storage_key()), situation_.chip.chip_identifier()};
-    if (!situation_.identity_certificate.empty())
-        expected.identity = pki::Certificate::from_der(situation_.identity_certificate).or_throw();
+    expected.identity = situation_.identity.known;
     return expected;
 }
 

@@ -13,11 +13,21 @@
 
 namespace imprint::device {
 
+// Who the device says it is.
+struct Identity {
+    std::optional<pki::Certificate> known; // nothing before the first personalization
+    bool revoked = false; // somebody stole the CA that issued it: the device is that still, but has to prove it anew
+    pki::Certificates issuers; // between it and the anchor
+    bool shown() const { return known && !revoked; }
+};
+// By the current or the last personalization's file, which may be nullptr.
+Identity identity_of(const lifecycle::Personalization* file, const pki::Trust& trust, pki::Time now);
+
 // What stands fixed before the conversation begins.
 struct Situation {
     lifecycle::Chip chip;
     tpm::Capabilities capabilities;
-    Bytes identity_certificate; // DER; empty before the first personalization
+    Identity identity;
     std::uint64_t epoch = 0; // even
     pki::Trust trust;
     CentralPolicy central;

@@ -18,6 +18,7 @@ namespace {
 constexpr std::size_t nonce_size = 32;
 constexpr std::size_t proof_size = 32;
 constexpr int max_endorsement_keys = 8;
+constexpr int max_issuers = 8;
 constexpr int max_algorithms = 32;
 constexpr std::size_t max_word = 64;
 // The data package holds an HMAC key; everything else is P-256.
@@ -109,20 +110,39 @@ Verdict read_epoch(const protocol::Hello& hello, Claim& claim)
     return accepted();
 }
 
+Result<pki::Certificates> read_issuers(const protocol::Hello& hello)
+{
+    if (hello.certificates_size() > max_issuers ||
+        (hello.identity_certificate().empty() && hello.certificates_size() > 0))
+        return malformed("issuers of nothing, or more than eight");
+    pki::Certificates issuers;
+    for (const auto& der : hello.certificates()) {
+        auto issuer = pki::Certificate::from_der(as_bytes(der));
+        if (!issuer)
+            return malformed("an issuer's certificate that cannot be read");
+        issuers.push_back(*std::move(issuer));
+    }
+    return issuers;
+}
+
 Verdict read_identity_certificate(const protocol::Hello& hello, const pki::Trust& trust, pki::Time now, Claim& claim)
 {
+    const auto issuers = read_issuers(hello);
+    if (!issuers)
+        return issuers.refusal();
     if (hello.identity_certificate().empty())
         return accepted();
     const auto certificate = pki::Certificate::from_der(as_bytes(hello.identity_certificate()));
     if (!certificate)
         return malformed("an identity certificate that cannot be read");
-    const auto chain = pki::verify(*certificate, {}, trust, pki::Role::device_identity, now);
+    const auto chain = pki::verify(*certificate, *issuers, trust, pki::Role::device_identity, now);
     if (!chain)
         return chain.refusal();
     if (certificate->spki() != claim.identity_key_spki || pki::chip_identifier(*certificate) != claim.chip ||
         !pki::device_identity(*certificate))
         return Refusal{Reason::key_mismatch, "the identity certificate is for another identity key or chip"};
     claim.identity_certificate = *certificate;
+    claim.identity_issuers.assign(chain->begin() + 1, chain->end() - 1);
     return accepted();
 }
 

@@ -16,7 +16,8 @@ struct Claim {
     Endorsement endorsement; // of the first endorsement key
     TPMT_PUBLIC identity_key{};
     Bytes identity_key_name, identity_key_qualified_name, identity_key_spki;
-    std::optional<pki::Certificate> identity_certificate; // checked up to the identity CA
+    std::optional<pki::Certificate> identity_certificate; // checked up to the checking CA
+    pki::Certificates identity_issuers; // of that, the anchor left out
     TPMT_PUBLIC storage_key{};
     Bytes storage_key_name, storage_key_qualified_name;
     Bytes epoch_index_name;

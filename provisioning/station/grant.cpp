@@ -25,39 +25,58 @@ Refusal other_device(const pki::DeviceIdentity& promised)
     return {Reason::transaction_number_foreign, "the introduction is for the device " + promised.value};
 }
 
-pki::Certificate issue_identity(const Credentials& credentials, const Claim& claim, const pki::DeviceIdentity& identity)
+// A certificate by this station's identity CA, if that may give this identity.
+Verdict certify(Chip& chip, const Credentials& credentials, const Claim& claim)
 {
-    const pki::Issuer issuer{credentials.identity_ca.front(), credentials.identity_ca_key.get()};
-    return pki::issue_identity(issuer, claim.identity_key_spki, identity, claim.chip);
+    const auto& ca = credentials.identity_ca.front();
+    if (const auto verdict = pki::check_scope(ca, chip.identity); !verdict)
+        return verdict;
+    const pki::Issuer issuer{ca, credentials.identity_ca_key.get()};
+    chip.identity_certificate = pki::issue_identity(issuer, claim.identity_key_spki, chip.identity, claim.chip).der();
+    chip.identity_issuers = credentials.identity_ca;
+    return accepted();
 }
 
-Result<Chip> enroll(Store& store, const Claim& claim, const pki::DeviceIdentity& identity,
-                    const pki::Certificate& certificate, pki::Time now)
+// The one that the device came with.
+void adopt(Chip& chip, const Claim& claim)
 {
-    Chip chip{.id = claim.chip, .identity = identity, .identity_certificate = certificate.der(), .first_granted = now};
-    if (const auto verdict = store.add_chip(chip, claim.identity_key_spki); !verdict)
-        return verdict.refusal();
-    return chip;
+    chip.identity_certificate = claim.identity_certificate->der();
+    chip.identity_issuers = claim.identity_issuers;
 }
 
 // A chip of another station comes with its identity; a new one gets one, the one of its introduction if that has any.
 Result<Chip> new_chip(const Station& station, Store& store, const Claim& claim, const Promise& promised, pki::Time now)
 {
+    Chip chip{.id = claim.chip, .first_granted = now};
     if (claim.identity_certificate) {
-        const auto identity = pki::device_identity(*claim.identity_certificate).value();
-        if (promised && identity != *promised)
+        chip.identity = pki::device_identity(*claim.identity_certificate).value();
+        if (promised && chip.identity != *promised)
             return other_device(*promised);
-        return enroll(store, claim, identity, *claim.identity_certificate, now);
+        adopt(chip, claim);
+    } else {
+        if (const auto other = store.chip_of_identity_key(claim.identity_key_spki))
+            return Refusal{Reason::chip_already_known, "the same TPM is known as chip " + *other};
+        auto identity = promised ? store.assign_promised(claim.chip, *promised) : store.assign_identity(claim.chip);
+        if (!identity)
+            return identity.refusal();
+        chip.identity = *std::move(identity);
+        if (const auto verdict = certify(chip, station.credentials, claim); !verdict)
+            return verdict.refusal();
     }
-    if (const auto other = store.chip_of_identity_key(claim.identity_key_spki))
-        return Refusal{Reason::chip_already_known, "the same TPM is known as chip " + *other};
-    const auto identity = promised ? store.assign_promised(claim.chip, *promised) : store.assign_identity(claim.chip);
-    if (!identity)
-        return identity.refusal();
-    return enroll(store, claim, *identity, issue_identity(station.credentials, claim, *identity), now);
+    if (const auto verdict = store.add_chip(chip, claim.identity_key_spki); !verdict)
+        return verdict.refusal();
+    return chip;
 }
 
-Result<Chip> known_chip(Chip chip, const Claim& claim, const Promise& promised)
+bool is_revoked(const Chip& chip, const pki::Certificate& certificate, const pki::Trust& trust, pki::Time now)
+{
+    const auto chain = pki::verify(certificate, chip.identity_issuers, trust, pki::Role::device_identity, now);
+    return !chain && chain.refusal().reason == Reason::certificate_revoked;
+}
+
+// Its identity stays. Where the CA of its certificate was stolen, it gets a new one.
+Result<Chip> known_chip(Chip chip, const Station& station, Store& store, const Claim& claim, const Promise& promised,
+                        pki::Time now)
 {
     const auto stored = pki::Certificate::from_der(chip.identity_certificate).or_throw();
     if (stored.spki() != claim.identity_key_spki)
@@ -66,6 +85,13 @@ Result<Chip> known_chip(Chip chip, const Claim& claim, const Promise& promised)
         return Refusal{Reason::identity_taken, "the chip is known as " + chip.identity.value};
     if (promised && chip.identity != *promised)
         return other_device(*promised);
+    if (!is_revoked(chip, stored, *station.credentials.trust, now))
+        return chip;
+    if (claim.identity_certificate)
+        adopt(chip, claim);
+    else if (const auto verdict = certify(chip, station.credentials, claim); !verdict)
+        return verdict.refusal();
+    store.set_identity_certificate(chip);
     return chip;
 }
 
@@ -104,10 +130,10 @@ package::DataPackage make_package(const Station& station, const Claim& claim, co
 }
 
 // Both certificates' issuers, each once.
-void add_issuers(protocol::Grant& message, const Credentials& credentials)
+void add_issuers(protocol::Grant& message, const Credentials& credentials, const Chip& chip)
 {
     std::set<Bytes> issuers;
-    for (const auto* chain : {&credentials.signing, &credentials.identity_ca})
+    for (const auto* chain : {&credentials.signing, &chip.identity_issuers})
         for (const auto& certificate : *chain)
             if (issuers.insert(certificate.der()).second)
                 message.add_certificates(to_string(certificate.der()));
@@ -152,10 +178,12 @@ Result<Grants> grant(const Station& station, Store& store, const Claim& claim, c
     if (!introduction)
         return introduction.refusal();
     const auto stored = store.chip(claim.chip);
-    const auto chip = stored ? known_chip(*stored, claim, introduction->promised)
+    const auto chip = stored ? known_chip(*stored, station, store, claim, introduction->promised, now)
                              : new_chip(station, store, claim, introduction->promised, now);
     if (!chip)
         return chip.refusal();
+    if (const auto verdict = pki::check_scope(station.credentials.signing.front(), chip->identity); !verdict)
+        return verdict.refusal();
 
     Grants out{.identity = chip->identity,
                .introduced_by = introduction->described,
@@ -166,7 +194,7 @@ Result<Grants> grant(const Station& station, Store& store, const Claim& claim, c
 
     out.message.set_module_certificate(to_string(module.der()));
     out.message.set_identity_certificate(to_string(chip->identity_certificate));
-    add_issuers(out.message, station.credentials);
+    add_issuers(out.message, station.credentials, *chip);
     out.message.set_data_package(to_string(package::serialize(out.granted.package)));
     if (const auto set = central_set(station.credentials, store, now); !set.empty())
         out.message.set_central_set(to_string(set));

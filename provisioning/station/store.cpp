@@ -9,7 +9,7 @@ namespace imprint::station {
 
 namespace {
 
-constexpr std::array<std::string_view, 5> migrations{R"(
+constexpr std::array<std::string_view, 6> migrations{R"(
 CREATE TABLE chips (
   chip TEXT PRIMARY KEY,
   identity_kind TEXT NOT NULL,
@@ -159,6 +159,9 @@ CREATE TABLE conflicts (
 ) STRICT;
 CREATE TRIGGER conflicts_stay BEFORE DELETE ON conflicts
   BEGIN SELECT RAISE(ABORT, 'a conflict is never lost'); END;
+)",
+                                                     R"(
+ALTER TABLE chips ADD COLUMN identity_issuers BLOB NOT NULL DEFAULT x'';
 )"};
 
 } // namespace

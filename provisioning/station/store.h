@@ -24,6 +24,7 @@ struct Chip {
     std::string id; // chip identifier
     pki::DeviceIdentity identity;
     Bytes identity_certificate; // DER
+    pki::Certificates identity_issuers; // of that
     pki::Time first_granted;
     bool readmitted = false; // may come once more without its identity certificate
     std::uint64_t newest_sequence = 0; // of its records; 0: none yet
@@ -161,6 +162,8 @@ public:
     std::optional<std::string> chip_of_identity(const pki::DeviceIdentity& identity);
     // Refusal(identity_taken | chip_already_known) if identity or identity key belong to another chip.
     Verdict add_chip(const Chip& chip, BytesView identity_spki);
+    // Another certificate for the identity that the chip has.
+    void set_identity_certificate(const Chip& chip);
     bool set_readmitted(const std::string& id, bool readmitted); // false: no such chip
     void quarantine(const std::string& id, const std::string& note); // also a chip that was never seen
     bool release(const std::string& id); // false: it was not quarantined

@@ -8,7 +8,7 @@ namespace {
 
 const std::string select_chips =
     "SELECT chip, identity_kind, identity_value, identity_certificate, first_granted, readmitted, "
-    "(SELECT coalesce(max(sequence), 0) FROM records WHERE records.chip = chips.chip) FROM chips ";
+    "(SELECT coalesce(max(sequence), 0) FROM records WHERE records.chip = chips.chip), identity_issuers FROM chips ";
 
 Chip read_chip(SQLite::Statement& query)
 {
@@ -19,6 +19,7 @@ Chip read_chip(SQLite::Statement& query)
     chip.first_granted = from_seconds(query.getColumn(4));
     chip.readmitted = query.getColumn(5).getInt() != 0;
     chip.newest_sequence = static_cast<std::uint64_t>(query.getColumn(6).getInt64());
+    chip.identity_issuers = pki::certificates_from_pem(sql::blob(query.getColumn(7)));
     return chip;
 }
 
@@ -68,12 +69,23 @@ Verdict Store::add_chip(const Chip& chip, BytesView identity_spki)
         return Refusal{Reason::identity_taken, chip.identity.value + " belongs to chip " + *owner};
     SQLite::Statement insert(database_,
                              "INSERT INTO chips (chip, identity_kind, identity_value, first_granted, "
-                             "identity_certificate, identity_spki) VALUES (?, ?, ?, ?, ?, ?)");
+                             "identity_certificate, identity_spki, identity_issuers) VALUES (?, ?, ?, ?, ?, ?, ?)");
     SQLite::bind(insert, chip.id, chip.identity.kind, chip.identity.value, seconds(chip.first_granted));
     sql::bind(insert, 5, chip.identity_certificate);
     sql::bind(insert, 6, identity_spki);
+    sql::bind(insert, 7, pki::to_pem(chip.identity_issuers));
     insert.exec();
     return accepted();
+}
+
+void Store::set_identity_certificate(const Chip& chip)
+{
+    SQLite::Statement update(database_,
+                             "UPDATE chips SET identity_certificate = ?, identity_issuers = ? WHERE chip = ?");
+    sql::bind(update, 1, chip.identity_certificate);
+    sql::bind(update, 2, pki::to_pem(chip.identity_issuers));
+    update.bind(3, chip.id);
+    update.exec();
 }
 
 bool Store::set_readmitted(const std::string& id, bool readmitted)

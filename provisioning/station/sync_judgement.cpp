@@ -69,6 +69,7 @@ Verdict enter(Store& store, const Proven& proven, const protocol::SyncRecord& it
         const Chip chip{.id = proven.chip,
                         .identity = *identity,
                         .identity_certificate = proven.record.identity.der(),
+                        .identity_issuers = proven.record.identity_issuers,
                         .first_granted = time};
         if (const auto added = store.add_chip(chip, proven.record.identity.spki()); !added)
             return added;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The real program, checked with stock tools and with what stations and devices check.
 #include "daemon/base/file.h"
+#include "daemon/pki/issue.h"
 #include "daemon/pki/key.h"
 #include "daemon/pki/verify.h"
 #include "tests/support/process.h"
@@ -120,6 +121,67 @@ TEST_F(Authority, GivesTheIdentityCaOnlyWhenAsked)
               (std::set<std::string>{"signing.key", "signing.pem", "tls.key", "tls.pem", "trust.pem"}));
     must({"archive", "archive-1", "--host", "a", "--output", (directory / "elsewhere").string()});
     EXPECT_EQ(names(directory / "elsewhere"), (std::set<std::string>{"tls.key", "tls.pem", "trust.pem"}));
+}
+
+TEST_F(Authority, A28_DelegatesAnIdentityCaOfTheStationsOwn)
+{
+    init();
+    must({"station", "line-1", "--host", "s", "--delegate-identity-ca", "--days", "30", "--identities",
+          "serial:SN0100..SN0199", "--identities", "serial:A1..A9"});
+    const auto station = ca / "stations/line-1";
+    const auto own = certificates(station / "identity-ca.pem").front();
+    EXPECT_NE(own.spki(), certificates(ca / "identity-ca.pem").front().spki());
+    EXPECT_EQ(own.not_after(), certificates(ca / "checking-ca.pem").front().not_after())
+        << "the identities outlive the station's other certificates";
+    EXPECT_LT(certificates(station / "signing.pem").front().not_after(), now() + std::chrono::days(31));
+    for (const auto& file : {"identity-ca.pem", "signing.pem"}) {
+        const auto issuer = certificates(station / file).front();
+        EXPECT_TRUE(pki::check_scope(issuer, {"serial", "SN0150"})) << file;
+        EXPECT_FALSE(pki::check_scope(issuer, {"serial", "SN0200"})) << file;
+    }
+    const auto made = test::run({"openssl", "pkey", "-in", (station / "identity-ca.key").string(), "-pubout", "-out",
+                                 (directory / "pub.pem").string()});
+    ASSERT_EQ(made.status, 0) << made.err;
+    must({"station", "line-2", "--host", "s", "--identity-ca-public-key", (directory / "pub.pem").string()});
+    EXPECT_EQ(certificates(ca / "stations/line-2/identity-ca.pem").front().spki(), own.spki());
+    EXPECT_FALSE(fs::exists(ca / "stations/line-2/identity-ca.key"));
+    EXPECT_EQ(authority({"station", "line-3", "--host", "s", "--identities", "serial:SN1..SN22"}).status, 2);
+    EXPECT_FALSE(fs::exists(ca / "stations/line-3"));
+}
+
+TEST_F(Authority, Attack46_RevokesOnceAndForEver)
+{
+    init();
+    must({"station", "line-1", "--host", "s", "--delegate-identity-ca"});
+    must({"station", "line-2", "--host", "s"});
+    const auto file = [&](const std::string& name) { return (ca / "stations" / (name + ".pem")).string(); };
+    const auto revoked = [&](const std::string& name, Role role) {
+        const auto chain = pki::verify(certificates(file(name)).front(), {}, trust(), role, now());
+        return !chain && chain.refusal().reason == Reason::certificate_revoked;
+    };
+    EXPECT_TRUE(trust().crls.empty());
+    const auto first = authority({"--json", "revoke", file("line-1/signing"), file("line-1/tls")});
+    ASSERT_EQ(first.status, 0) << first.err;
+    EXPECT_EQ(Json::parse(first.out)["revoked"].size(), 2U);
+    const auto again = authority({"--json", "revoke", file("line-1/tls"), file("line-1/identity-ca")});
+    EXPECT_EQ(Json::parse(again.out)["revoked"].size(), 1U) << "the others were revoked before";
+    EXPECT_EQ(pki::number_of(trust().crls.front()), 2U);
+    EXPECT_TRUE(revoked("line-1/signing", Role::station_signing));
+    EXPECT_TRUE(revoked("line-1/tls", Role::station_tls));
+    EXPECT_TRUE(revoked("line-1/identity-ca", Role::identity_ca));
+    EXPECT_FALSE(revoked("line-2/signing", Role::station_signing));
+    EXPECT_EQ(authority({"revoke", file("line-2/signing"), (ca / "checking-ca.pem").string()}).status, 2);
+    EXPECT_FALSE(revoked("line-2/signing", Role::station_signing)) << "all or nothing";
+
+    write_file(directory / "bundle.pem", as_bytes(authority({"trust-bundle"}).out));
+    const auto stock = [&](const std::string& name) {
+        return test::run({"openssl", "verify", "-crl_check", "-purpose", "any", "-CAfile",
+                          (directory / "bundle.pem").string(), "-CRLfile", (ca / "checking-ca.crl").string(),
+                          file(name)})
+            .status;
+    };
+    EXPECT_EQ(stock("line-2/signing"), 0);
+    EXPECT_NE(stock("line-1/signing"), 0);
 }
 
 TEST_F(Authority, PrivateKeysArePrivate)

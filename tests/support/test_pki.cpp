@@ -12,10 +12,11 @@ Certified make_root(const std::string& name)
     return {std::move(key), certificate};
 }
 
-Certified make_ca(const Certified& root, pki::Role role, const std::string& name, pki::Validity validity)
+Certified make_ca(const Certified& root, pki::Role role, const std::string& name, pki::Validity validity,
+                  const pki::Scope& scope = {})
 {
     auto key = pki::generate_key("P-256");
-    auto certificate = pki::issue_ca(root.issuer(), pki::spki(key.get()), role, name, validity);
+    auto certificate = pki::issue_ca(root.issuer(), pki::spki(key.get()), role, name, validity, scope);
     return {std::move(key), certificate};
 }
 
@@ -48,9 +49,9 @@ pki::Trust TestPki::trust() const { return {{root.certificate}, {identity_ca.cer
 
 Bytes TestPki::trust_pem() const { return pki::to_pem({root.certificate, identity_ca.certificate}); }
 
-Certified TestPki::ca(pki::Role role, const std::string& name, pki::Validity validity) const
+Certified TestPki::ca(pki::Role role, const std::string& name, pki::Validity validity, const pki::Scope& scope) const
 {
-    return make_ca(root, role, name, validity);
+    return make_ca(root, role, name, validity, scope);
 }
 
 Certified TestPki::server(pki::Role role, const std::string& name, pki::Validity validity) const

@@ -33,7 +33,8 @@ public:
     Bytes trust_pem() const; // the same as the device's bundle
 
     // Further certificates of this manufacturer, also unfit ones.
-    Certified ca(pki::Role role, const std::string& name, pki::Validity validity = valid) const;
+    Certified ca(pki::Role role, const std::string& name, pki::Validity validity = valid,
+                 const pki::Scope& scope = {}) const;
     Certified server(pki::Role role, const std::string& name, pki::Validity validity = valid) const;
     Certified station_operator(const std::string& name, pki::Validity validity = valid) const;
     // A client certificate and key by the station's signing key; the chip identifier in it is 64 times "a".
