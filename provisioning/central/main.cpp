@@ -42,6 +42,8 @@ int serve(Options& o)
         throw Error(Reason::invalid_argument, "--rotate-after is longer than --key-lifetime");
     const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
     o.server.state = o.state;
+    if (o.server.backend.empty())
+        o.server.alpn = {"http/1.1"};
     o.server.lifetimes = {std::chrono::seconds(rotate_after), std::chrono::seconds(o.key_lifetime)};
     o.server.handshake_timeout = std::chrono::seconds(o.handshake_seconds);
     o.server.message_timeout = std::chrono::seconds(o.message_seconds);
@@ -74,6 +76,7 @@ void add_server(CLI::App& app, Options& o, Action& action)
     add("--storage-key", o.storage_key, "File or credential:NAME (default: storage.key in the state directory)");
     add("--crl", o.server.crls, "Revocation lists of stations and of the manufacturer (PEM)");
     add("--backend", o.server.backend, "Where connections go (host:port or unix:/path), PROXY protocol v2 in front");
+    add("--alpn", o.server.alpn, "Application protocols to agree to (without a backend: http/1.1)");
     add("--archive", o.server.archive, "The archive (http://host:port), asked whether a certificate is the newest");
     serve_command->add_flag("--archive-required", o.server.archive_required,
                             "Refuse a device when the archive cannot be asked");

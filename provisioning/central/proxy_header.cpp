@@ -23,6 +23,7 @@ constexpr std::uint8_t version_proxy = 0x21; // version 2, command PROXY
 enum Family : std::uint8_t { unspecified = 0x00, tcp4 = 0x11, tcp6 = 0x21, unix_stream = 0x31 };
 
 // The specification's names without their PP2_.
+constexpr std::uint8_t type_alpn = 0x01;
 constexpr std::uint8_t type_unique_id = 0x05;
 constexpr std::uint8_t type_ssl = 0x20;
 constexpr std::uint8_t subtype_ssl_version = 0x21;
@@ -108,12 +109,13 @@ Bytes ssl_tlv(const Peer& peer)
 
 } // namespace
 
-Bytes proxy_header(const Ends& ends, const Peer& peer, std::string_view unique_id)
+Bytes proxy_header(const Ends& ends, const Peer& peer, std::string_view alpn, std::string_view unique_id)
 {
     const auto addresses = addresses_of(ends);
-    const Bytes rest = concat(addresses.bytes, tlv(type_unique_id, as_bytes(unique_id)), ssl_tlv(peer),
-                              tlv(tlv_chip, as_bytes(peer.chip)), tlv(tlv_identity_kind, as_bytes(peer.identity.kind)),
-                              tlv(tlv_epoch, big_endian(peer.epoch)));
+    const Bytes rest =
+        concat(addresses.bytes, alpn.empty() ? Bytes{} : tlv(type_alpn, as_bytes(alpn)),
+               tlv(type_unique_id, as_bytes(unique_id)), ssl_tlv(peer), tlv(tlv_chip, as_bytes(peer.chip)),
+               tlv(tlv_identity_kind, as_bytes(peer.identity.kind)), tlv(tlv_epoch, big_endian(peer.epoch)));
     return concat(signature, Bytes{version_proxy, addresses.family},
                   big_endian(static_cast<std::uint16_t>(rest.size())), rest);
 }

@@ -22,7 +22,8 @@ struct Ends {
     sockaddr_storage destination{}; // ours
 };
 
-// `unique_id`: at most 128 bytes; it stands in our log, too.
-Bytes proxy_header(const Ends& ends, const Peer& peer, std::string_view unique_id);
+// `alpn`: the application protocol that was agreed on; empty: none. `unique_id`: at most 128 bytes; it stands in our
+// log, too.
+Bytes proxy_header(const Ends& ends, const Peer& peer, std::string_view alpn, std::string_view unique_id);
 
 } // namespace imprint::central

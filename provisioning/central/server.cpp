@@ -140,9 +140,11 @@ struct Server::Impl {
 void Server::Impl::use_lists()
 {
     trust = lists.trust();
+    std::vector<std::string> alpn{std::string(protocol::key_alpn)};
+    alpn.insert(alpn.end(), settings.alpn.begin(), settings.alpn.end());
     context.emplace(server::server_context(
                         {credentials.tls, credentials.key.get()}, server::PeerPolicy{trust, pki::Role::module, {}},
-                        {std::string(protocol::key_alpn)},
+                        alpn,
                         {.other_protocols = true, .psk = [this](BytesView identity) { return find_psk(identity); }})
                         .release());
     connections.end([this](const Guest& guest) -> std::optional<Refusal> {
@@ -303,7 +305,7 @@ asio::awaitable<void> Server::Impl::hand_over(TlsStream& stream, const Guest& gu
         co_return;
     }
     const std::string unique_id = hex(random_bytes(unique_id_size));
-    const Bytes header = proxy_header(ends, guest.peer, unique_id);
+    const Bytes header = proxy_header(ends, guest.peer, server::negotiated(stream.native_handle()), unique_id);
     const Relayed relayed = co_await relay(stream, *to, header, settings.idle_timeout);
     server::Fields fields{{"PEER", guest.address},
                           {"CHIP", guest.peer.chip},

@@ -18,6 +18,7 @@ struct ServerSettings {
     std::vector<std::string> listen; // "host:port" or "unix:/path"
     std::vector<std::filesystem::path> crls;
     std::string backend; // "host:port" or "unix:/path"; empty: we answer ourselves
+    std::vector<std::string> alpn; // application protocols that are spoken there, the preferred one first
     std::string archive; // "http://host:port"; empty: only our own memory tells what is outdated
     bool archive_required = false; // a device of which the archive cannot be asked is refused
     std::filesystem::path central_set; // handed to devices as it is; empty: none

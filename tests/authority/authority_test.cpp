@@ -113,6 +113,43 @@ TEST_F(Authority, A28_StockToolsAcceptTheChains)
     EXPECT_NE(shown.out.find("NIST CURVE: P-384"), std::string::npos) << shown.out;
 }
 
+TEST_F(Authority, A42_A25_CertifiesACentralSystemThatDevicesAccept)
+{
+    init();
+    must({"central", "central-1", "--host", "central.example", "--host", "127.0.0.1"});
+    const auto central = ca / "centrals" / "central-1";
+    EXPECT_EQ(names(central), (std::set<std::string>{"tls.key", "tls.pem", "trust.pem"}));
+    const auto certificate = certificates(central / "tls.pem").front();
+    EXPECT_TRUE(pki::verify(certificate, {}, trust(), Role::central, now()));
+    for (const auto role : {Role::station_tls, Role::archive, Role::station_operator, Role::station_signing})
+        EXPECT_FALSE(pki::verify(certificate, {}, trust(), role, now()));
+    const auto key = pki::load_key((central / "tls.key").string(), std::nullopt);
+    EXPECT_EQ(pki::spki(key.get()), certificate.spki());
+    const auto verified = test::run({"openssl", "verify", "-x509_strict", "-purpose", "sslserver", "-verify_hostname",
+                                     "central.example", "-CAfile", ca / "checking-ca.pem", central / "tls.pem"});
+    EXPECT_EQ(verified.status, 0) << verified.out << verified.err;
+    EXPECT_NE(authority({"central", "central-2"}).status, 0) << "a server without a name";
+    EXPECT_FALSE(fs::exists(ca / "centrals" / "central-2"));
+}
+
+TEST_F(Authority, A39_CertifiesAnOperatorWhoIsNoServer)
+{
+    init();
+    must({"operator", "courier-1"});
+    const auto file = ca / "operators" / "courier-1" / "tls.pem";
+    const auto certificate = certificates(file).front();
+    EXPECT_EQ(certificate.common_name(), "courier-1");
+    EXPECT_TRUE(pki::verify(certificate, {}, trust(), Role::station_operator, now()));
+    for (const auto role : {Role::station_tls, Role::archive, Role::central, Role::module})
+        EXPECT_FALSE(pki::verify(certificate, {}, trust(), role, now()));
+    const auto verify = [&](const char* purpose) {
+        return test::run({"openssl", "verify", "-purpose", purpose, "-CAfile", ca / "checking-ca.pem", file}).status;
+    };
+    EXPECT_EQ(verify("sslclient"), 0);
+    EXPECT_NE(verify("sslserver"), 0);
+    EXPECT_EQ(authority({"operator", "courier-2", "--host", "h"}).status, 2) << "a client has no host";
+}
+
 TEST_F(Authority, GivesTheIdentityCaOnlyWhenAsked)
 {
     init();

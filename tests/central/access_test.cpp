@@ -114,7 +114,7 @@ TEST_F(Access, Attack30_NoTicketIsGivenAndNoApplicationProtocolForced)
 {
     central.start();
     ClientSettings settings = device.settings();
-    settings.alpn = {"h2", "http/1.1"};
+    settings.alpn = {"h2", "ssh"};
     DeviceClient client(central.address, std::move(settings));
     ASSERT_EQ(client.handshake(), "");
     EXPECT_EQ(client.alpn(), "");

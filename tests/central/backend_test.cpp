@@ -103,6 +103,21 @@ TEST_F(Relay, A32_TheBackendIsToldOfAPsk)
     EXPECT_EQ(to_string(header.ssl.at(0x22)), "SN-1");
 }
 
+TEST_F(Relay, TheBackendIsToldWhichProtocolWasAgreedOn)
+{
+    start({"--alpn", "ssh", "--alpn", "mqtt"});
+    for (const auto& [offered, agreed] : {std::pair("mqtt", "mqtt"), std::pair("h2", "")}) {
+        auto settings = device.settings();
+        settings.alpn = {offered};
+        DeviceClient client(central.address, std::move(settings));
+        ASSERT_EQ(client.handshake(), "");
+        EXPECT_EQ(client.alpn(), agreed);
+        const auto header = backend.accept().header();
+        const auto told = header.tlvs.find(0x01);
+        EXPECT_EQ(told == header.tlvs.end() ? "" : to_string(told->second), agreed);
+    }
+}
+
 TEST_F(Relay, AUnixSocketServesAsWell)
 {
     test::TestBackend local(central.directory / "backend");

@@ -47,7 +47,7 @@ sockaddr_storage v6(const char* text, std::uint16_t port)
 
 TEST(ProxyHeader, A22_EveryByteOfAnExample)
 {
-    const Bytes header = proxy_header({v4("192.0.2.1", 0x1234), v4("198.51.100.2", 7444)}, peer(), "u");
+    const Bytes header = proxy_header({v4("192.0.2.1", 0x1234), v4("198.51.100.2", 7444)}, peer(), "", "u");
     const std::string expected = "0d0a0d0a000d0a515549540a" // signature
                                  "21"
                                  "11"
@@ -84,7 +84,7 @@ TEST(ProxyHeader, A22_EveryByteOfAnExample)
 TEST(ProxyHeader, AddressesOfEveryFamily)
 {
     const auto header = [](const sockaddr_storage& source, const sockaddr_storage& destination) {
-        return test::read_proxy_header(proxy_header({source, destination}, peer(), "u"));
+        return test::read_proxy_header(proxy_header({source, destination}, peer(), "", "u"));
     };
     const auto six = header(v6("2001:db8::1", 1), v6("2001:db8::2", 2));
     EXPECT_EQ(six.family, 0x21);
@@ -113,10 +113,11 @@ TEST(ProxyHeader, AddressesOfEveryFamily)
 
 TEST(ProxyHeader, A32_APskIsASessionThatACertificateBegan)
 {
-    const auto by_key = test::read_proxy_header(proxy_header({}, peer(Means::psk), "u"));
+    const auto by_key = test::read_proxy_header(proxy_header({}, peer(Means::psk), "ssh", "u"));
     EXPECT_EQ(by_key.client, 0x05);
     EXPECT_EQ(by_key.verify, 0U);
     EXPECT_EQ(to_string(by_key.ssl.at(0x22)), "SN-1");
+    EXPECT_EQ(to_string(by_key.tlvs.at(0x01)), "ssh");
 }
 
 } // namespace
