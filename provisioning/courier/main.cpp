@@ -37,6 +37,7 @@ struct Options {
     unsigned minutes = 0;
     std::string link;
     bool yes = false;
+    bool qr = false;
 };
 
 class Courier {
@@ -75,7 +76,7 @@ public:
         Credentials credentials = load();
         side_ = Side::station;
         const auto introduction = get_introduction(options_.station, std::move(credentials), options_.wanted, patience);
-        print_number(options_.wanted.chip, introduction, options_.json);
+        print_number(options_.wanted.chip, introduction, options_.json, options_.qr);
         return done;
     }
 
@@ -113,7 +114,7 @@ void declare(CLI::App& app, Options& options, Command& chosen)
 {
     app.fallthrough();
     app.set_version_flag("--version", "imprint-courier " IMPRINT_VERSION);
-    app.add_flag("--json", options.json, "Write one JSON document to stdout");
+    auto* json = app.add_flag("--json", options.json, "Write one JSON document to stdout");
     app.add_option("--station", options.station, "host:port or unix:/path of the station's operations")->required();
     app.add_option("--directory", options.directory, "tls.pem, tls.key and trust.pem, as imprint-authority makes them")
         ->capture_default_str();
@@ -129,8 +130,9 @@ void declare(CLI::App& app, Options& options, Command& chosen)
     introduce->add_option("--device", options.link, "unix:/PATH, serial:/DEVICE[,SPEED], dbus or ssh:[USER@]HOST")
         ->required();
     introduce->add_flag("--yes", options.yes, "Do not ask whether the chip is the right one");
-    add("tan", "Show a transaction number, to be typed in at a device", &Courier::number)
-        ->add_option("--chip", options.wanted.chip, "It is good for this chip only");
+    auto* tan = add("tan", "Show a transaction number, to be typed in at a device", &Courier::number);
+    tan->add_option("--chip", options.wanted.chip, "It is good for this chip only");
+    tan->add_flag("--qr", options.qr, "Show a QR code as well")->excludes(json);
 }
 
 int run(Options& options, Command command)

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "provisioning/courier/output.h"
 
+#include "provisioning/server/qr.h"
+
 #include <nlohmann/json.hpp>
 
 #include <array>
@@ -49,7 +51,7 @@ void print_introduced(const std::string& chip, const Introduction& introduction,
               << ". The courier is not needed any more." << std::endl;
 }
 
-void print_number(const std::string& chip, const Introduction& introduction, bool json)
+void print_number(const std::string& chip, const Introduction& introduction, bool json, bool qr)
 {
     if (json) {
         const Json document{{"number", as_text(introduction.text.view())},
@@ -59,7 +61,11 @@ void print_number(const std::string& chip, const Introduction& introduction, boo
         std::cout << document.dump(2) << std::endl;
         return;
     }
-    std::cout << as_text(introduction.text.view()) << std::endl;
+    std::cout << as_text(introduction.text.view()) << '\n';
+    if (qr)
+        std::cout << as_text(server::qr_text(as_text(introduction.text.view()), isatty(STDOUT_FILENO) != 0).view());
+    if (!std::cout.flush())
+        throw Error(Reason::storage_failed, "standard output took no number: ask for another one");
     std::cerr << "Good once, until " << utc(introduction.expires) << (chip.empty() ? "" : ", for chip " + chip)
               << ".\n";
     if (!introduction.station_address.empty())

@@ -2,6 +2,7 @@
 #include "provisioning/station/server.h"
 
 #include "daemon/base/serial.h"
+#include "provisioning/protocol/courier_messages.h"
 #include "provisioning/protocol/framing.h"
 #include "provisioning/server/in_worker.h"
 #include "provisioning/server/line.h"
@@ -183,6 +184,8 @@ asio::awaitable<void> Server::Impl::renew_crl()
 
 void Server::Impl::start(server::Service& service)
 {
+    if (!protocol::is_station_address(settings.public_address))
+        throw Error(Reason::invalid_argument, "no device can be sent to \"" + settings.public_address + "\"");
     const asio::any_io_executor executor = service.io().get_executor();
     asio::co_spawn(
         executor, [this] { return renew_crl(); }, asio::detached);

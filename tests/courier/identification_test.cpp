@@ -36,6 +36,15 @@ TEST_F(Identification, A37_A39_ARegisteredOperatorGetsANumber)
     EXPECT_THAT(last["detail"].get<std::string>(), HasSubstr("good for 300 s"));
 }
 
+TEST_F(Identification, ANumberMayBeShownAsAQrCodeToo)
+{
+    ASSERT_EQ(register_operator(alice, {"issue-tan"}).status, 0);
+    const auto finished = courier(alice, {"tan", "--qr"});
+    EXPECT_EQ(finished.status, 0) << finished.err;
+    EXPECT_THAT(finished.out, HasSubstr("\u2588")) << "half blocks";
+    EXPECT_EQ(courier(alice, {"--json", "tan", "--qr"}).status, 2);
+}
+
 TEST_F(Identification, A39_Attack01_NobodyElseGetsAnIntroduction)
 {
     const TestPki foreign;
@@ -115,6 +124,12 @@ TEST_F(Identification, OnlyAnOperatorsCertificateCanBeRegistered)
     EXPECT_EQ(register_operator(alice, {}).status, 2);
     EXPECT_EQ(register_operator(alice, {"everything"}).status, 2);
     EXPECT_EQ(nlohmann::json::parse(station.command({"operator", "list", "--json"}).out).size(), 0U);
+}
+
+TEST_F(Identification, AStationThatNoDeviceCanBeSentToDoesNotStart)
+{
+    station.stop();
+    EXPECT_FALSE(station.try_start({"--listen-operations", "127.0.0.1:0", "--public-address", "two words"}));
 }
 
 TEST_F(Identification, AnAbsentStationAndMissingFilesAreToldApart)

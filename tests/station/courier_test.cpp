@@ -161,5 +161,66 @@ TEST_F(Courier, OddRequestsGetNothing)
     EXPECT_EQ(protocol::refusal_of(garbage.refused()).reason, Reason::malformed_message);
 }
 
+// What a courier's ticket is worth to devices.
+class Vouched : public Courier {
+protected:
+    Vouched()
+    {
+        permit(alice, {station::Permission::introduce});
+        required = station::Required::always;
+        trust(device);
+        trust(other);
+    }
+    protocol::IntroductionCode ticket_for(HonestDevice& whom)
+    {
+        return protocol::read_ticket(ask(alice, request(true, whom.chip())).answer().introduction()).or_throw();
+    }
+    // The reason of a refusal; nothing for a whole personalization.
+    std::optional<Reason> personalize_with(HonestDevice& by, const protocol::IntroductionCode& code, pki::Time at = now)
+    {
+        DeviceSide side(by, binding);
+        auto line = session();
+        auto last = line.receive(side.send_hello(side.hello(code)), at);
+        if (!last.last)
+            last = line.receive(bytes_of(side.proof(last.message)), at);
+        if (!last.last)
+            last = line.receive(bytes_of(side.backup(last.message)), at);
+        return test::refusal(last);
+    }
+
+    HonestDevice device;
+    HonestDevice other{SoftwareTpm::Kind::bare, 1};
+};
+
+TEST_F(Vouched, A35_TheGrantNamesTheOperatorWhoIntroducedTheDevice)
+{
+    ASSERT_EQ(personalize_with(device, ticket_for(device)), std::nullopt);
+    bool named = false;
+    for (const auto& entry : store.audit_log())
+        named = named ||
+            (entry.event == "granted" && entry.chip == device.chip() &&
+             entry.detail.find("Alice") != std::string::npos);
+    EXPECT_TRUE(named);
+}
+
+TEST_F(Vouched, Attack26_ATicketThatWasMovedToAnotherDeviceIsForeignAndStaysGood)
+{
+    const auto ticket = ticket_for(device);
+    EXPECT_EQ(personalize_with(other, ticket), Reason::transaction_number_foreign);
+    EXPECT_EQ(rows("chips"), 0);
+    EXPECT_EQ(personalize_with(device, ticket), std::nullopt);
+}
+
+TEST_F(Vouched, Attack26_ATicketIsGoodOnceAndNotForEver)
+{
+    const auto late = ticket_for(device);
+    EXPECT_EQ(personalize_with(device, late, now + std::chrono::seconds(60)), Reason::transaction_number_expired);
+    const auto ticket = ticket_for(device);
+    ASSERT_EQ(personalize_with(device, ticket), std::nullopt);
+    device.move_on();
+    EXPECT_EQ(personalize_with(device, ticket), Reason::transaction_number_used);
+    EXPECT_EQ(personalize_with(other, ticket), Reason::transaction_number_foreign);
+}
+
 } // namespace
 } // namespace imprint::test
