@@ -188,9 +188,11 @@ Link::Link(Fd fd, const Cancel& cancel)
 std::size_t Link::receive(std::span<std::uint8_t> into)
 {
     for (;;) {
-        wait(fd_.get(), POLLIN, deadline_, cancel_, "while waiting for the peer");
+        wait(fd_.get(), POLLIN, std::min(deadline_, first_byte_), cancel_, "while waiting for the peer");
         const ssize_t n = ::read(fd_.get(), into.data(), into.size());
         ended_ = n == 0;
+        if (n > 0)
+            first_byte_ = Deadline::max();
         if (n >= 0)
             return static_cast<std::size_t>(n);
         if (!try_again())

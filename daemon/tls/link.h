@@ -17,6 +17,8 @@ public:
     Link(Fd fd, const Cancel& cancel);
 
     void until(Deadline deadline) noexcept { deadline_ = deadline; }
+    // A peer that has not sent anything at all by then is given up sooner.
+    void first_byte_by(Deadline deadline) noexcept { first_byte_ = deadline; }
     // At least one byte, or none if the peer has closed. Throws Error(timed_out | cancelled | connection_lost).
     std::size_t receive(std::span<std::uint8_t> into);
     std::size_t send(BytesView data);
@@ -31,6 +33,7 @@ private:
     Fd fd_;
     const Cancel& cancel_;
     Deadline deadline_{};
+    Deadline first_byte_ = Deadline::max();
     bool ended_ = false;
 };
 

@@ -110,6 +110,7 @@ Stream::Stream(Fd fd, const ClientSettings& settings, const SharedContext& share
     , ssl_(make_ssl(shared.get(), settings, *link_))
 {
     link_->until(deadline);
+    link_->first_byte_by(settings.first_answer);
     handshake(ssl_.get(), settings);
 }
 

@@ -60,6 +60,8 @@ struct ClientSettings {
     std::optional<std::vector<Bytes>> server_keys{};
     // Offered for the suite TLS_AES_256_GCM_SHA384 alone. A server that does not take it goes on with certificates.
     std::optional<PreSharedKey> psk{};
+    // A server that has not sent anything at all by then is given up, before the handshake's own deadline.
+    Deadline first_answer = Deadline::max();
     // At which the server's certificate has to be valid.
     pki::Time now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
 };

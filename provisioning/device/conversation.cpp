@@ -24,7 +24,8 @@ tls::ClientSettings settings_for(const pki::Trust& trust, const std::string& ser
 }
 
 // A terminal line has no beginning and no end: half of a former conversation may still be in it, on either side. It is
-// drained first, and a handshake that stumbles over the rest is tried again, each with its share of the time.
+// drained first, and a handshake that stumbles over the rest is tried again. A station that is silent gets a share of
+// the time each try, one that answers all of it: lines may be slow.
 std::unique_ptr<tls::Stream> over_line(const Fd& line, const pki::Trust& trust, tls::Deadline deadline,
                                        const tls::Cancel& cancel)
 {
@@ -33,7 +34,9 @@ std::unique_ptr<tls::Stream> over_line(const Fd& line, const pki::Trust& trust, 
         const auto share = now + (deadline - now) / left;
         try {
             tls::drain(line.get(), share, cancel);
-            return std::make_unique<tls::Stream>(duplicate(line.get()), settings_for(trust, {}), share, cancel);
+            auto settings = settings_for(trust, {});
+            settings.first_answer = share;
+            return std::make_unique<tls::Stream>(duplicate(line.get()), std::move(settings), deadline, cancel);
         } catch (const Error& error) {
             if (left == 1 || !may_be_noise(error.reason()))
                 throw;

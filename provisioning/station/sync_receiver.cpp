@@ -66,8 +66,9 @@ SyncReply SyncReceiver::on_batch(const protocol::SyncBatch& batch, pki::Time now
         answer.set_outcome(static_cast<std::uint32_t>(judged.outcome));
         if (judged.outcome != SyncOutcome::conflict && judged.outcome != SyncOutcome::refused)
             continue;
-        answer.set_reason(static_cast<std::uint32_t>(judged.why.reason));
-        answer.set_detail(judged.why.detail);
+        const auto why = protocol::refused(judged.why).refused(); // cut to its size
+        answer.set_reason(why.reason());
+        answer.set_detail(why.detail());
     }
     for (const auto& audited : reply.audit)
         store_.audit(audited);

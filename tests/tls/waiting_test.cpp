@@ -34,6 +34,31 @@ TEST_F(Streams, ASilentPeerIsTimedOut)
     EXPECT_EQ(reason_of([&] { stream.read(1, in(brief)); }), Reason::timed_out);
 }
 
+// Serial lines: a silent peer is given up early, one that answers has the whole time.
+TEST_F(Streams, OnlyTheFirstAnswerIsDueEarly)
+{
+    const auto hurried = [this](tls::Deadline first) {
+        auto all = settings();
+        all.first_answer = first;
+        return all;
+    };
+    auto ends = socket_pair();
+    const auto whole = in(ample);
+    EXPECT_EQ(reason_of([&] { tls::Stream(std::move(ends.first), hurried(in(brief)), whole, cancel); }),
+              Reason::timed_out);
+    EXPECT_LT(std::chrono::steady_clock::now(), whole);
+    std::promise<void> later;
+    Server server({pki().station_tls}, [&](SSL* ssl) {
+        later.get_future().wait();
+        write_all(ssl, Bytes(1));
+    });
+    const auto first = in(2s);
+    tls::Stream stream(server.client(), hurried(first), whole, cancel);
+    EXPECT_EQ(reason_of([&] { tls::wait(-1, 0, first, cancel, "for the deadline to pass"); }), Reason::timed_out);
+    later.set_value();
+    EXPECT_NO_THROW(stream.read(1, in(ample)));
+}
+
 TEST_F(Streams, APeerThatNeverReadsIsTimedOut)
 {
     std::promise<void> end;
