@@ -181,6 +181,24 @@ TEST_F(Home, Attack01_WhoIsNoStationMaySynchronizeNothing)
     EXPECT_EQ(rows(main, "audit", "origin <> ''"), 0);
 }
 
+// A stolen laptop: its TLS certificate is on the manufacturer's list, which is part of the bundle.
+TEST_F(Home, Attack01_ARevokedUnitMaySynchronizeNothing)
+{
+    const auto stolen = pki.server(pki::Role::station_tls, "stolen");
+    const auto der = main.directory / "crl.der";
+    write_file(der, pki.crl(stolen.certificate).der());
+    const auto list = run({"openssl", "crl", "-inform", "DER", "-in", der});
+    write_file(main.directory / "trust.pem", as_bytes(to_string(pki.trust_pem()) + list.out));
+    ASSERT_TRUE(start_main());
+    identify(stolen);
+    EXPECT_EQ(sync().status, 1);
+    EXPECT_EQ(rows(main, "records"), 0);
+    EXPECT_EQ(rows(main, "audit", "reason = 'certificate-revoked'"), 1);
+    identify(pki.server(pki::Role::station_tls, "laptop"));
+    EXPECT_EQ(sync().status, 0);
+    expect_all_at_home();
+}
+
 // The other way round: the unit gives nothing to whoever is not the main station.
 TEST_F(Home, Attack01_TheMainStationIsCheckedToo)
 {
