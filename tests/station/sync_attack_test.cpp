@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a hostile mobile unit makes up is not taken, and a hostile main station ends nothing but the synchronization.
+#include "tests/station/sync_fixture.h"
+
+namespace imprint::test {
+
+namespace {
+
+TEST_F(Sync, Attack44_ARecordThatWasChangedIsRefused)
+{
+    auto batch = batch_of_one_record();
+    auto& record = *batch.mutable_items(0)->mutable_record()->mutable_record();
+    record[record.size() / 2] ^= 1;
+    EXPECT_EQ(judged(batch).first, SyncOutcome::refused);
+    EXPECT_EQ(rows_at_main("records"), 0);
+    EXPECT_EQ(rows_at_main("chips"), 0);
+    EXPECT_TRUE(main.conflicts().empty());
+    EXPECT_EQ(rows_at_main("audit", "event = 'sync-refused'"), 1);
+}
+
+TEST_F(Sync, Attack44_ARecordOfAForeignManufacturerIsRefused)
+{
+    auto batch = batch_of_one_record();
+    const TestPki twin;
+    station::SyncReceiver other(main, std::make_shared<const pki::Trust>(twin.trust()), "laptop", "test");
+    protocol::SyncMessage message;
+    *message.mutable_batch() = batch;
+    const auto answer =
+        protocol::parse_sync(other.receive(protocol::serialize(message), now).message).or_throw().answers().answers(0);
+    EXPECT_EQ(answer.outcome(), static_cast<std::uint32_t>(SyncOutcome::refused));
+    EXPECT_EQ(rows_at_main("records"), 0);
+}
+
+// The device's signature alone: what a unit could replay that was never countersigned.
+TEST_F(Sync, Attack44_ARecordWithOneSignatureIsRefused)
+{
+    auto batch = batch_of_one_record();
+    DeviceSide side(device, binding);
+    device.move_on();
+    auto conversation = session();
+    const auto challenge = conversation.receive(side.send_hello(side.hello()), now);
+    const auto grant = conversation.receive(bytes_of(side.proof(challenge.message)), now);
+    batch.mutable_items(0)->mutable_record()->set_record(side.backup(grant.message).backup().record());
+    EXPECT_EQ(judged(batch).first, SyncOutcome::refused);
+}
+
+TEST_F(Sync, Attack44_AModuleCertificateOfAnotherPersonalizationIsRefused)
+{
+    auto batch = batch_of_one_record();
+    batch.mutable_items(0)->mutable_record()->set_module_certificate(
+        to_string(pki.module("SN000001").certificate.der()));
+    EXPECT_EQ(judged(batch), std::pair(SyncOutcome::refused, Reason::record_foreign));
+}
+
+// There is no place for another station's name: a unit speaks under the one in its certificate.
+TEST_F(Sync, Attack44_AuditEntriesAreTheSendersOwn)
+{
+    store.audit({.time = now, .event = "granted", .peer = "x", .detail = "by me", .origin = "line-1"});
+    sync("laptop");
+    EXPECT_EQ(rows_at_main("audit", "origin = 'laptop'"), 1);
+    EXPECT_EQ(rows_at_main("audit", "origin = 'line-1'"), 0);
+    protocol::SyncMessage message;
+    message.mutable_batch()->set_database(store.database_id());
+    auto& audit = *message.mutable_batch()->add_items()->mutable_audit();
+    audit.set_id(7);
+    audit.set_event("granted");
+    audit.mutable_unknown_fields()->append("\x42\x06line-1");
+    const auto reply = receiver().receive(protocol::serialize(message), now);
+    EXPECT_TRUE(reply.last);
+    EXPECT_EQ(protocol::refusal_of(protocol::parse_sync(reply.message).or_throw().refused()).reason,
+              Reason::malformed_message);
+}
+
+TEST_F(Sync, Attack17_BatchesAndItemsAreBounded)
+{
+    const auto refused = [this](const protocol::SyncBatch& batch) {
+        const auto answer = send(batch).or_throw();
+        return answer.has_refused() ? std::optional(protocol::refusal_of(answer.refused()).reason) : std::nullopt;
+    };
+    protocol::SyncBatch batch;
+    batch.set_database(store.database_id());
+    for (int i = 1; i <= protocol::max_sync_items + 1; ++i) {
+        auto& audit = *batch.add_items()->mutable_audit();
+        audit.set_id(static_cast<std::uint64_t>(i));
+        audit.set_event("note");
+    }
+    EXPECT_EQ(refused(batch), Reason::message_too_large);
+    batch.mutable_items()->RemoveLast();
+    EXPECT_EQ(refused(batch), std::nullopt);
+    batch.mutable_items(0)->mutable_audit()->set_time(INT64_MAX);
+    EXPECT_EQ(refused(batch), Reason::malformed_message);
+    batch.mutable_items(0)->mutable_audit()->set_time(0);
+    batch.mutable_items(0)->mutable_audit()->set_id(1ULL << 63U);
+    EXPECT_EQ(refused(batch), Reason::malformed_message);
+    batch.mutable_items(0)->mutable_record()->set_record(std::string(300'000, 'x'));
+    EXPECT_EQ(refused(batch), Reason::malformed_message);
+    EXPECT_EQ(rows_at_main("audit", "origin = 'laptop'"), protocol::max_sync_items);
+}
+
+TEST_F(Sync, Attack17_NothingButOffersAndBatchesIsTaken)
+{
+    protocol::SyncMessage message;
+    message.mutable_answers();
+    const auto reply = receiver().receive(protocol::serialize(message), now);
+    EXPECT_TRUE(reply.last);
+    EXPECT_EQ(protocol::refusal_of(protocol::parse_sync(reply.message).or_throw().refused()).reason,
+              Reason::unexpected_message);
+    EXPECT_TRUE(receiver().receive(as_bytes("nonsense"), now).last);
+    EXPECT_TRUE(receiver().receive({}, now).last);
+}
+
+// The other way round: a station that answers nonsense ends the synchronization, and nothing else.
+TEST_F(Sync, Attack17_AStationThatAnswersNonsense)
+{
+    ASSERT_TRUE(is_receipt(personalize(device)));
+    const auto answered = [&](const protocol::SyncMessage& message) {
+        station::SyncSender sender(store, false);
+        sender.next();
+        const auto verdict = sender.take(protocol::serialize(message));
+        return verdict ? std::nullopt : std::optional(verdict.refusal().reason);
+    };
+    protocol::SyncMessage message;
+    message.mutable_wanted()->add_records(1);
+    EXPECT_EQ(answered(message), Reason::unexpected_message);
+    message.mutable_answers()->add_answers()->set_outcome(1);
+    EXPECT_EQ(answered(message), Reason::unexpected_message);
+    EXPECT_EQ(answered(protocol::sync_refused({Reason::storage_failed, "full"})), Reason::storage_failed);
+}
+
+} // namespace
+
+} // namespace imprint::test
