@@ -52,6 +52,13 @@ std::filesystem::path absolute_path(const std::string& value)
     return path;
 }
 
+std::string unix_socket(const std::string& value)
+{
+    if (!value.starts_with("unix:/"))
+        refuse("'" + value + "' is not unix: and an absolute path");
+    return value;
+}
+
 bool truth(const std::string& value)
 {
     if (value != "yes" && value != "no")
@@ -115,6 +122,9 @@ constexpr std::array keys{
             c.device.central.cross = truth(v) ? CrossCertificates::required : CrossCertificates::where_present;
         }},
     Key{"Central", "Address", [](Config& c, const std::string& v) { c.central_address = text(v); }},
+    Key{"Introduction", "InputUnit",
+        [](Config& c, const std::string& v) { c.device.input_unit.address = unix_socket(v); }},
+    Key{"Introduction", "InputSec", [](Config& c, const std::string& v) { c.device.input_unit.timeout = seconds(v); }},
     Key{"TPM", "TCTI", [](Config& c, const std::string& v) { c.tpm.tcti = text(v); }},
     Key{"TPM", "EpochIndex", [](Config& c, const std::string& v) { c.tpm.epoch_index = handle(v, owner_nv); }},
     Key{"TPM", "AnchorIndex", [](Config& c, const std::string& v) { c.tpm.anchor_index = handle(v, owner_nv); }},

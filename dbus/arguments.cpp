@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dbus/arguments.h"
 
+#include <set>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,6 +19,15 @@ void expect(int result, const char* what)
 {
     if (result < 0)
         refuse(std::string(what) + ": " + std::strerror(-result));
+}
+
+// In the message's own memory.
+std::string_view read_secret(sd_bus_message* call, const std::string& option)
+{
+    const char* text = nullptr;
+    if (sd_bus_message_read(call, "v", "s", &text) < 0)
+        refuse("the option '" + option + "' takes a string");
+    return text;
 }
 
 bool read_truth(sd_bus_message* call, const std::string& option)
@@ -66,6 +76,24 @@ void read_options(sd_bus_message* call, Known known)
     expect(sd_bus_message_exit_container(call), "malformed options");
 }
 
+// False: there is no such option.
+bool read_personalize_option(sd_bus_message* call, const std::string& option, PersonalizeOptions& options)
+{
+    if (option == "switch") {
+        options.switch_afterwards = read_truth(call, option);
+        return true;
+    }
+    const bool number = option == "transaction-number";
+    if (!number && option != "ticket")
+        return false;
+    if (options.introduction)
+        refuse("a transaction number and a ticket are given");
+    const auto text = read_secret(call, option);
+    auto code = number ? protocol::read_transaction_number(text) : protocol::read_ticket(text);
+    options.introduction = std::make_shared<const protocol::IntroductionCode>(std::move(code).or_throw());
+    return true;
+}
+
 } // namespace
 
 std::string read_text(sd_bus_message* call)
@@ -111,12 +139,8 @@ Fd read_descriptor(sd_bus_message* call)
 PersonalizeOptions read_personalize_options(sd_bus_message* call)
 {
     PersonalizeOptions options;
-    read_options(call, [&](const std::string& option) {
-        if (option != "switch")
-            return false;
-        options.switch_afterwards = read_truth(call, option);
-        return true;
-    });
+    expect(sd_bus_message_sensitive(call), "no options");
+    read_options(call, [&](const std::string& option) { return read_personalize_option(call, option, options); });
     return options;
 }
 

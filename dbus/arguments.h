@@ -4,9 +4,11 @@
 
 #include "daemon/base/file.h"
 #include "dbus/handles.h"
+#include "provisioning/protocol/introduction.h"
 
 #include <chrono>
 #include <optional>
+#include <memory>
 #include <string>
 
 namespace imprint::dbus {
@@ -19,8 +21,11 @@ Fd read_descriptor(sd_bus_message* call);
 
 struct PersonalizeOptions {
     bool switch_afterwards = false; // "switch" b
+    // "transaction-number" s or "ticket" s, not both. Shared, because calls are copied on their way to their thread.
+    std::shared_ptr<const protocol::IntroductionCode> introduction;
 };
-PersonalizeOptions read_personalize_options(sd_bus_message* call); // a{sv}
+// a{sv}. Also Error(transaction_number_mistyped). The message is erased when it is freed: it may hold a secret.
+PersonalizeOptions read_personalize_options(sd_bus_message* call);
 
 struct ConnectOptions {
     std::string alpn; // "alpn" s

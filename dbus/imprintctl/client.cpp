@@ -170,8 +170,9 @@ dbus::Message Client::call(const char* method, const Arguments& arguments, const
     if (!answer_)
         throw Failure{Exit::cancelled, "interrupted", "The call was left alone.", "",
                       "It goes on: see imprintctl status."};
-    throw_if_error(answer_);
-    return std::move(answer_);
+    auto answer = std::move(answer_);
+    throw_if_error(answer);
+    return answer;
 }
 
 void Client::begin(const char* method, const Arguments& arguments, Answered answered)

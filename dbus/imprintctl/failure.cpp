@@ -16,6 +16,7 @@ Exit exit_of(Reason reason)
     switch (reason) {
     case Reason::invalid_argument:
     case Reason::not_configured:
+    case Reason::transaction_number_mistyped:
         return Exit::usage;
     case Reason::wrong_state:
         return Exit::wrong_state;

@@ -10,7 +10,18 @@ _imprintctl() {
     done
     case $command in
     '') mapfile -t COMPREPLY < <(compgen -W "$commands $options" -- "$current") ;;
-    personalize) mapfile -t COMPREPLY < <(compgen -W "--no-switch --proxy-command $options" -- "$current") ;;
+    personalize)
+        case ${COMP_WORDS[COMP_CWORD - 1]} in
+        --ticket-file | --transaction-number-file)
+            compopt -o filenames
+            mapfile -t COMPREPLY < <(compgen -f -- "$current")
+            ;;
+        *)
+            mapfile -t COMPREPLY < <(compgen -W "--no-switch --proxy-command --ticket-file \
+                --transaction-number-file $options" -- "$current")
+            ;;
+        esac
+        ;;
     connect)
         case ${COMP_WORDS[COMP_CWORD - 1]} in
         --listen)

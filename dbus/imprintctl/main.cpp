@@ -7,6 +7,7 @@
 #include "dbus/bus_device.h"
 #include "dbus/imprintctl/client.h"
 #include "dbus/imprintctl/connect.h"
+#include "dbus/imprintctl/introduction.h"
 #include "dbus/imprintctl/link.h"
 #include "dbus/imprintctl/output.h"
 #include "dbus/imprintctl/peer.h"
@@ -32,6 +33,7 @@ struct Options {
     Style style;
     std::string address; // personalize, recover; empty: as configured
     std::string proxy_command; // personalize
+    std::string number_file, ticket_file; // personalize; empty: none
     bool no_switch = false;
     std::string file = "-"; // export-backup, export-certificate, restore, update-central
     Target central; // connect
@@ -62,14 +64,11 @@ public:
 
     void personalize()
     {
-        if (!options_.proxy_command.empty())
-            return personalize_through_command();
-        if (is_serial(options_.address))
-            return personalize_over(open_serial(parse_serial(options_.address)).get());
-        change("Personalize", [this](sd_bus_message* call) {
-            return sd_bus_message_append(call, "sa{sv}", options_.address.c_str(), 1, "switch", "b",
-                                         options_.no_switch ? 0 : 1);
-        });
+        introduction_ = read_introduction(options_.number_file, options_.ticket_file);
+        if (personalized_as_it_is())
+            return;
+        introduction_ = prompt_for_number();
+        personalize_once();
     }
 
     void enter_operating() { change("EnterOperating", {}); }
@@ -139,11 +138,49 @@ public:
     void end_progress() { output_.end_progress(); }
 
 private:
+    // False: the station wants a transaction number, and somebody is there to type it.
+    bool personalized_as_it_is()
+    {
+        try {
+            personalize_once();
+            return true;
+        } catch (const Failure& failure) {
+            const bool somebody = isatty(STDIN_FILENO) != 0 && !options_.style.json;
+            if (failure.reason != name(Reason::transaction_number_required) || introduction_ || !somebody)
+                throw;
+            output_.end_progress();
+            return false;
+        }
+    }
+
+    void personalize_once()
+    {
+        if (!options_.proxy_command.empty())
+            return personalize_through_command();
+        if (is_serial(options_.address))
+            return personalize_over(open_serial(parse_serial(options_.address)).get());
+        change("Personalize", [this](sd_bus_message* call) {
+            const int result = sd_bus_message_append(call, "s", options_.address.c_str());
+            return result < 0 ? result : append_options(call);
+        });
+    }
+
+    int append_options(sd_bus_message* call)
+    {
+        const int on = options_.no_switch ? 0 : 1;
+        if (!introduction_)
+            return sd_bus_message_append(call, "a{sv}", 1, "switch", "b", on);
+        sd_bus_message_sensitive(call);
+        return sd_bus_message_append(call, "a{sv}", 2, "switch", "b", on, introduction_->option, "s",
+                                     introduction_->c_str());
+    }
+
     // The way to the station is the caller's: the daemon needs no right to the line.
     void personalize_over(int descriptor)
     {
         change("PersonalizeWithDescriptor", [this, descriptor](sd_bus_message* call) {
-            return sd_bus_message_append(call, "ha{sv}", descriptor, 1, "switch", "b", options_.no_switch ? 0 : 1);
+            const int result = sd_bus_message_append(call, "h", descriptor);
+            return result < 0 ? result : append_options(call);
         });
     }
 
@@ -210,6 +247,7 @@ private:
     }
 
     const Options& options_;
+    std::optional<GivenIntroduction> introduction_;
     Output output_;
     Client client_;
 };
@@ -236,6 +274,11 @@ void declare(CLI::App& app, Options& options, Command& chosen)
         ->add_option("--proxy-command", options.proxy_command,
                      "Talk to the station through this command's standard input and output")
         ->excludes(address);
+    auto* ticket = personalize->add_option("--ticket-file", options.ticket_file, "A courier's ticket (- for stdin)");
+    personalize
+        ->add_option("--transaction-number-file", options.number_file,
+                     "The transaction number, for where nobody can be asked (- for stdin)")
+        ->excludes(ticket);
     personalize->add_flag("--no-switch", options.no_switch, "Stop before the switch");
     add("enter-operating", "Switch a personalized device to the operating state", &Commands::enter_operating);
     add("enter-personalization", "Switch back: the module key dies", &Commands::enter_personalization);

@@ -196,10 +196,12 @@ void Device::update_central(BytesView set) { impl_->update_central(set); }
 
 std::vector<Bytes> Device::central_pins() const { return impl_->central_pins(); }
 
-void Device::personalize(Link station, bool switch_afterwards, const Progress& progress, const tls::Cancel& cancel)
+void Device::personalize(Link station, bool switch_afterwards, const Progress& progress, const tls::Cancel& cancel,
+                         const protocol::IntroductionCode* introduction)
 {
-    impl_->guard(
-        [&] { impl_->personalize(std::move(station), switch_afterwards, checked(progress, &cancel), cancel); });
+    impl_->guard([&] {
+        impl_->personalize(std::move(station), switch_afterwards, checked(progress, &cancel), cancel, introduction);
+    });
 }
 
 void Device::enter_operating(const Progress& progress)

@@ -9,6 +9,7 @@
 #include "daemon/tls/stream.h"
 #include "daemon/tpm/worker.h"
 #include "provisioning/device/central.h"
+#include "provisioning/device/input_unit.h"
 #include "provisioning/device/progress.h"
 
 #include <sys/types.h>
@@ -26,6 +27,7 @@ struct Settings {
     std::chrono::seconds connect_timeout{10};
     std::chrono::seconds message_timeout{60}; // for each answer of the station
     CentralPolicy central;
+    InputUnit input_unit;
 };
 
 // What the D-Bus properties show. Read from memory: never waits for the TPM.
@@ -71,7 +73,10 @@ public:
     // An address ("host:port", "unix:/path", "serial:/dev/NAME") or a descriptor: a connected socket or a terminal
     // line.
     using Link = std::variant<std::string, Fd>;
-    void personalize(Link station, bool switch_afterwards, const Progress& progress, const tls::Cancel& cancel);
+    // `introduction`: what the station is shown; nothing: where the station wants a transaction number, the input unit
+    // is asked for one, if there is any.
+    void personalize(Link station, bool switch_afterwards, const Progress& progress, const tls::Cancel& cancel,
+                     const protocol::IntroductionCode* introduction = nullptr);
     void enter_operating(const Progress& progress);
     void enter_personalization(const Progress& progress);
     Bytes export_backup() const; // the newest record's bytes; Error(wrong_state) if there is none

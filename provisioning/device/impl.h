@@ -36,7 +36,8 @@ public:
     }
 
     // personalize.cpp
-    void personalize(Link station, bool switch_afterwards, const Progress& progress, const tls::Cancel& cancel);
+    void personalize(Link station, bool switch_afterwards, const Progress& progress, const tls::Cancel& cancel,
+                     const protocol::IntroductionCode* introduction);
 
     // lifecycle.cpp
     void enter_operating(const Progress& progress);
@@ -71,10 +72,18 @@ private:
     void switch_to_operating();
 
     // personalize.cpp
-    enum class Outcome { complete, sequence_burnt };
-    Outcome attempt(Link station, const pki::Trust& trust, const Progress& progress, const tls::Cancel& cancel);
+    enum class Outcome { complete, sequence_burnt, introduction_wanted };
+    // What stays the same from one attempt to the next.
+    struct Attempt {
+        const pki::Trust& trust;
+        const Progress& progress;
+        const tls::Cancel& cancel;
+        const protocol::IntroductionCode* introduction;
+    };
+    void personalize_epoch(Link station, Attempt attempt);
+    Outcome try_once(Link station, const Attempt& attempt);
     Outcome resume(Conversation& conversation, const lifecycle::Personalization& pending, const pki::Trust& trust);
-    Outcome converse(Conversation& conversation, const pki::Trust& trust, const Progress& progress);
+    Outcome converse(Conversation& conversation, const Attempt& attempt);
 
     // recover.cpp
     void require_recoverable(const std::string& what) const;

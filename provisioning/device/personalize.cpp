@@ -97,7 +97,7 @@ std::optional<Device::Link> once_more(const Device::Link& station)
 } // namespace
 
 void Device::Impl::personalize(Link station, bool switch_afterwards, const Progress& progress,
-                               const tls::Cancel& cancel)
+                               const tls::Cancel& cancel, const protocol::IntroductionCode* introduction)
 {
     require({State::blank, State::personalization, State::recovered}, "Personalize");
     require_intact_files();
@@ -109,16 +109,8 @@ void Device::Impl::personalize(Link station, bool switch_afterwards, const Progr
 
     if (known_.current() != nullptr)
         require_epoch_as_known(); // otherwise the conversation attests it
-    for (int attempts = 1; known_.current() == nullptr; ++attempts) {
-        auto next = once_more(station);
-        if (attempt(std::move(station), trust, progress, cancel) == Outcome::complete)
-            break;
-        move_past(known_.epoch() + 1);
-        if (!next || attempts == max_attempts)
-            throw Error(Reason::sequence_taken,
-                        "the device has moved on to epoch " + std::to_string(known_.epoch()) + ": connect it again");
-        station = *std::move(next);
-    }
+    else
+        personalize_epoch(std::move(station), {trust, progress, cancel, introduction});
     if (!switch_afterwards) {
         progress(100, "personalized");
         return;
@@ -128,15 +120,39 @@ void Device::Impl::personalize(Link station, bool switch_afterwards, const Progr
     progress(100, "operating");
 }
 
-Device::Impl::Outcome Device::Impl::attempt(Link station, const pki::Trust& trust, const Progress& progress,
-                                            const tls::Cancel& cancel)
+void Device::Impl::personalize_epoch(Link station, Attempt attempt)
 {
-    progress(10, "connecting to the station");
-    Conversation conversation(std::move(station), trust, settings_, cancel);
+    std::optional<protocol::IntroductionCode> typed;
+    for (int attempts = 1; known_.current() == nullptr;) {
+        auto next = once_more(station);
+        const Outcome outcome = try_once(std::move(station), attempt);
+        if (outcome == Outcome::complete)
+            break;
+        if (outcome == Outcome::introduction_wanted) {
+            if (!next)
+                throw Error(Reason::transaction_number_required,
+                            "connect the device again, and give one with the call");
+            typed = ask(settings_.input_unit, known_.chip_identifier, attempt.progress, attempt.cancel);
+            attempt.introduction = &*typed;
+        } else {
+            move_past(known_.epoch() + 1);
+            if (!next || attempts++ == max_attempts)
+                throw Error(Reason::sequence_taken,
+                            "the device has moved on to epoch " + std::to_string(known_.epoch()) +
+                                ": connect it again");
+        }
+        station = *std::move(next);
+    }
+}
+
+Device::Impl::Outcome Device::Impl::try_once(Link station, const Attempt& attempt)
+{
+    attempt.progress(10, "connecting to the station");
+    Conversation conversation(std::move(station), attempt.trust, settings_, attempt.cancel);
     const auto pending = known_.files.personalizations.find(known_.epoch() + 1);
     const Outcome outcome = pending == known_.files.personalizations.end()
-        ? converse(conversation, trust, progress)
-        : resume(conversation, pending->second, trust);
+        ? converse(conversation, attempt)
+        : resume(conversation, pending->second, attempt.trust);
     if (outcome == Outcome::complete)
         reload();
     conversation.close();
@@ -170,25 +186,28 @@ Device::Impl::Outcome Device::Impl::resume(Conversation& conversation, const lif
     throw Error(refusal);
 }
 
-Device::Impl::Outcome Device::Impl::converse(Conversation& conversation, const pki::Trust& trust,
-                                             const Progress& progress)
+Device::Impl::Outcome Device::Impl::converse(Conversation& conversation, const Attempt& attempt)
 {
     Situation situation{known_.files.chip.value(),
                         known_.capabilities,
-                        identity_of(known_.shown(), trust, now()),
+                        identity_of(known_.shown(), attempt.trust, now()),
                         known_.epoch(),
-                        trust,
+                        attempt.trust,
                         settings_.central,
                         now(),
                         conversation.channel_binding(),
                         conversation.station_name(),
-                        provider()};
-    RemoteSession session(worker_, store_, std::move(situation), progress);
+                        provider(),
+                        attempt.introduction};
+    RemoteSession session(worker_, store_, std::move(situation), attempt.progress);
     Bytes message = session.hello();
     while (!message.empty()) {
         auto next = take(session, conversation, conversation.exchange(message));
         if (!next && session.refused_by_station() && next.refusal().reason == Reason::sequence_taken)
             return Outcome::sequence_burnt;
+        if (!next && session.refused_by_station() && attempt.introduction == nullptr &&
+            !settings_.input_unit.address.empty() && next.refusal().reason == Reason::transaction_number_required)
+            return Outcome::introduction_wanted;
         message = std::move(next).or_throw();
     }
     return Outcome::complete;

@@ -123,6 +123,13 @@ Bytes DeviceSession::hello()
     fill(*hello.mutable_capabilities(), situation_.capabilities);
     hello.set_nonce(to_string(nonce_));
     hello.set_clock(situation_.now.time_since_epoch().count());
+    if (situation_.introduction != nullptr) {
+        auto& introduction = *hello.mutable_introduction();
+        introduction.set_selector(situation_.introduction->selector);
+        introduction.set_proof(to_string(protocol::introduction_proof(protocol::verifier_of(*situation_.introduction),
+                                                                      situation_.channel_binding,
+                                                                      situation_.chip.chip_identifier(), nonce_)));
+    }
     hello_ = protocol::serialize(message);
     return hello_;
 }

@@ -10,6 +10,7 @@
 #include "provisioning/device/checks.h"
 #include "provisioning/device/progress.h"
 #include "provisioning/protocol/framing.h"
+#include "provisioning/protocol/introduction.h"
 
 namespace imprint::device {
 
@@ -35,6 +36,7 @@ struct Situation {
     Bytes channel_binding; // of the TLS connection
     std::string station_name; // common name in the station's TLS certificate
     const tls::Provider& provider; // its key signs the record; outlives the session
+    const protocol::IntroductionCode* introduction = nullptr; // what the station is shown; outlives the session
 };
 
 // Lives and dies in the thread of the TPM.

@@ -95,6 +95,33 @@ TEST_F(Calls, OddArgumentsAreNamed)
     EXPECT_EQ(device.property("State"), "s \"blank\"") << "something was begun";
 }
 
+TEST_F(Calls, A34_OddIntroductionsAreNamedBeforeAnythingIsConnected)
+{
+    const auto with = [&](const std::string& options) {
+        return error_of(call("Personalize", {"unix:/none", options}));
+    };
+    const std::string number = "00000-00000-00000-00000";
+    const std::string ticket(96, 'a');
+    const std::string invalid = "org.imprint.Error.InvalidArgument";
+    EXPECT_EQ(with("{'transaction-number': <1>}"), invalid);
+    EXPECT_EQ(with("{'ticket': <true>}"), invalid);
+    EXPECT_EQ(with("{'ticket': <'" + number + "'>}"), invalid);
+    EXPECT_EQ(with("{'transaction-number': <'" + number + "'>, 'ticket': <'" + ticket + "'>}"), invalid);
+    const std::string mistyped = "org.imprint.Error.TransactionNumberMistyped";
+    for (const auto& typed :
+         {number + "1", std::string(), ticket, std::string(100'000, '0'), std::string("00000-00000-00000-00001")}) {
+        const auto answer = call("Personalize", {"unix:/none", "{'transaction-number': <'" + typed + "'>}"});
+        EXPECT_EQ(error_of(answer), mistyped);
+        EXPECT_TRUE(typed.empty() || answer.err.find(typed) == std::string::npos) << "it is not repeated";
+    }
+    // Well formed ones get as far as the connection.
+    const std::string unreachable = "org.imprint.Error.ConnectionRefused";
+    EXPECT_EQ(with("{'transaction-number': <'ooooo 00000 00000-oOo0O'>}"), unreachable);
+    EXPECT_EQ(with("{'ticket': <'" + ticket + "'>, 'switch': <true>}"), unreachable);
+    EXPECT_EQ(device.log().find("00000-00000"), std::string::npos);
+    EXPECT_EQ(device.log().find(ticket), std::string::npos);
+}
+
 TEST_F(Calls, AnOversizedRecordIsNotEvenTaken)
 {
     setenv("DBUS_SYSTEM_BUS_ADDRESS", device.bus().address().c_str(), 1);

@@ -51,6 +51,7 @@ TEST_F(Configuration, EverySettingIsRead)
              "[Central]\nAddress=hub\n"
              "[TPM]\nTCTI=swtpm:path=/e,f=g\nEpochIndex=0x01800001\nAnchorIndex=0x01800002\n"
              "StorageKeyHandle=0x81000003\nIdentityKeyHandle=0x81000004\n"
+             "[Introduction]\nInputUnit=unix:/run/keypad\nInputSec=7\n"
              "[Timeouts]\nConnectSec=5\nMessageSec=6\n");
     EXPECT_EQ(config.device.state_directory, "/a");
     EXPECT_EQ(config.device.trust_bundle, "/b");
@@ -66,6 +67,8 @@ TEST_F(Configuration, EverySettingIsRead)
     EXPECT_EQ(config.tpm.identity_key, 0x81000004U);
     EXPECT_EQ(config.device.connect_timeout, std::chrono::seconds(5));
     EXPECT_EQ(config.device.message_timeout, std::chrono::seconds(6));
+    EXPECT_EQ(config.device.input_unit.address, "unix:/run/keypad");
+    EXPECT_EQ(config.device.input_unit.timeout, std::chrono::seconds(7));
 }
 
 TEST_F(Configuration, MistakesAreNamedWithTheirPlace)
@@ -78,6 +81,13 @@ TEST_F(Configuration, MistakesAreNamedWithTheirPlace)
     EXPECT_NE(fault_of("[Device]\nStateDirectory=relative\n"), "accepted");
     for (const auto* truth : {"", "true", "Yes", "1"})
         EXPECT_NE(fault_of(std::string("[Device]\nRequireCentral=") + truth + "\n"), "accepted") << truth;
+}
+
+TEST_F(Configuration, A34_TheInputUnitIsASocketWithAnAbsolutePath)
+{
+    for (const auto* unit : {"", "/run/keypad", "unix:keypad", "tcp:/a", "127.0.0.1:1"})
+        EXPECT_NE(fault_of(std::string("[Introduction]\nInputUnit=") + unit + "\n"), "accepted") << unit;
+    EXPECT_NE(fault_of("[Introduction]\nInputSec=0\n"), "accepted");
 }
 
 TEST_F(Configuration, HandlesStayInTheOwnersRanges)

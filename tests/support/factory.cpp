@@ -64,15 +64,26 @@ void Factory::start_archive()
     archive_tls_address_ = must_listen(*archive_, "https", log);
 }
 
-void Factory::start_station()
+void Factory::start_station(const Arguments& more)
 {
     const auto log = *this / "station.log";
-    station_ = std::make_unique<Process>(
-        Arguments{IMPRINT_TEST_STATION, "--state", (*this / "station").string(), "serve", "--listen",
-                  or_any(station_address_), "--listen-operations", or_any(operations_address_), "--directory",
-                  (*this / "station-keys").string(), "--vendor-ca", (*this / "vendor.pem").string(), "--archive",
-                  "https://" + archive_tls_address_},
-        Environment{}, log);
+    Arguments arguments{IMPRINT_TEST_STATION,
+                        "--state",
+                        (*this / "station").string(),
+                        "serve",
+                        "--listen",
+                        or_any(station_address_),
+                        "--listen-operations",
+                        or_any(operations_address_),
+                        "--directory",
+                        (*this / "station-keys").string(),
+                        "--vendor-ca",
+                        (*this / "vendor.pem").string(),
+                        "--archive",
+                        "https://" + archive_tls_address_};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    station_.reset(); // its address is free only then
+    station_ = std::make_unique<Process>(arguments, Environment{}, log);
     station_address_ = must_listen(*station_, "station", log);
     operations_address_ = must_listen(*station_, "operations", log);
 }

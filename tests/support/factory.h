@@ -22,7 +22,7 @@ public:
     std::string central_address() const { return central_address_; } // "127.0.0.1:port"
 
     void start_archive();
-    void start_station();
+    void start_station(const Arguments& more = {}); // further options of serve
     // With the station's revocation list, and whatever else is said.
     void start_central(const Arguments& more = {});
     Process& central() { return *central_; }
