@@ -52,6 +52,25 @@ TEST_F(Sync, Attack44_AModuleCertificateOfAnotherPersonalizationIsRefused)
     EXPECT_EQ(judged(batch), std::pair(SyncOutcome::refused, Reason::record_foreign));
 }
 
+// Whatever byte is changed: a record gets in as it was, or not at all.
+TEST_F(Sync, Attack17_AnyByteOfABatchChanged)
+{
+    constexpr std::size_t step = 41; // a prime: over the bytes of all fields
+    protocol::SyncMessage message;
+    *message.mutable_batch() = batch_of_one_record();
+    const Bytes whole = protocol::serialize(message);
+    const auto original = store.record(device.chip(), device.epoch() + 1)->record;
+    for (std::size_t i = 0; i < whole.size(); i += step) {
+        Bytes changed = whole;
+        changed[i] ^= static_cast<std::uint8_t>(1U << i % 8);
+        EXPECT_FALSE(receiver().receive(changed, now).message.empty()) << i;
+        const auto there = main.record(device.chip(), device.epoch() + 1);
+        EXPECT_TRUE(!there || there->record == original) << i;
+    }
+    EXPECT_LE(rows_at_main("records"), 1);
+    EXPECT_TRUE(main.conflicts().empty());
+}
+
 // There is no place for another station's name: a unit speaks under the one in its certificate.
 TEST_F(Sync, Attack44_AuditEntriesAreTheSendersOwn)
 {
