@@ -6,7 +6,6 @@
 #include <netinet/in.h>
 #include <sys/un.h>
 
-#include <array>
 #include <cstring>
 
 namespace imprint::central {
@@ -16,8 +15,7 @@ namespace {
 using structures::big_endian;
 using structures::concat;
 
-constexpr std::array<std::uint8_t, 12> signature{0x0D, 0x0A, 0x0D, 0x0A, 0x00, 0x0D,
-                                                 0x0A, 0x51, 0x55, 0x49, 0x54, 0x0A};
+constexpr std::string_view signature("\r\n\r\n\0\r\nQUIT\n", 12);
 constexpr std::uint8_t version_proxy = 0x21; // version 2, command PROXY
 
 enum Family : std::uint8_t { unspecified = 0x00, tcp4 = 0x11, tcp6 = 0x21, unix_stream = 0x31 };
@@ -116,7 +114,7 @@ Bytes proxy_header(const Ends& ends, const Peer& peer, std::string_view alpn, st
         concat(addresses.bytes, alpn.empty() ? Bytes{} : tlv(type_alpn, as_bytes(alpn)),
                tlv(type_unique_id, as_bytes(unique_id)), ssl_tlv(peer), tlv(tlv_chip, as_bytes(peer.chip)),
                tlv(tlv_identity_kind, as_bytes(peer.identity.kind)), tlv(tlv_epoch, big_endian(peer.epoch)));
-    return concat(signature, Bytes{version_proxy, addresses.family},
+    return concat(to_bytes(signature), Bytes{version_proxy, addresses.family},
                   big_endian(static_cast<std::uint16_t>(rest.size())), rest);
 }
 

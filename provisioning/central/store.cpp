@@ -88,16 +88,19 @@ Refusal outdated(std::uint64_t epoch, std::uint64_t newest)
 Store::Store(const std::filesystem::path& path)
     : database_(server::open_database(path, migrations))
     , find_(database_, std::string(select_key) + "WHERE id = ?")
+    , epoch_(database_, "SELECT epoch FROM chips WHERE chip = ?")
 {
 }
 
 std::optional<std::uint64_t> Store::newest_epoch(const std::string& chip)
 {
-    SQLite::Statement query(database_, "SELECT epoch FROM chips WHERE chip = ?");
-    query.bind(1, chip);
-    if (!query.executeStep())
-        return std::nullopt;
-    return static_cast<std::uint64_t>(query.getColumn(0).getInt64());
+    epoch_.tryReset();
+    epoch_.bind(1, chip);
+    std::optional<std::uint64_t> epoch;
+    if (epoch_.executeStep())
+        epoch = static_cast<std::uint64_t>(epoch_.getColumn(0).getInt64());
+    epoch_.tryReset(); // stepped, it keeps its read transaction and with it the write-ahead log
+    return epoch;
 }
 
 void Store::run(const char* sql, const std::string& chip, std::int64_t number)
@@ -106,6 +109,11 @@ void Store::run(const char* sql, const std::string& chip, std::int64_t number)
     statement.bind(1, chip);
     statement.bind(2, number);
     statement.exec();
+}
+
+bool Store::is_newest(const std::string& chip, std::uint64_t epoch)
+{
+    return translated([&] { return newest_epoch(chip) == epoch; });
 }
 
 Verdict Store::admit(const std::string& chip, std::uint64_t epoch)
@@ -161,7 +169,7 @@ std::optional<StoredKey> Store::find(BytesView id)
         std::optional<StoredKey> found;
         if (find_.executeStep())
             found = read_key(find_);
-        find_.tryReset(); // stepped, it keeps its read transaction and with it the write-ahead log
+        find_.tryReset();
         return found;
     });
 }

@@ -41,6 +41,9 @@ public:
     // remembered, and the keys of older ones end.
     Verdict admit(const std::string& chip, std::uint64_t epoch);
 
+    // Whether admit() would have nothing to do.
+    bool is_newest(const std::string& chip, std::uint64_t epoch);
+
     // --- transaction keys
     // Adds it beside the chip's newest one; older ones end, and so do expired ones. Refusal(certificate_outdated) if a
     // newer epoch is known.
@@ -63,7 +66,7 @@ private:
     void run(const char* sql, const std::string& chip, std::int64_t number);
 
     SQLite::Database database_;
-    SQLite::Statement find_; // prepared: every handshake with a PSK asks
+    SQLite::Statement find_, epoch_; // prepared: every connection asks
 };
 
 } // namespace imprint::central
