@@ -41,10 +41,12 @@ void Mobile::serve(const std::string& address)
         throw std::runtime_error("the laptop does not serve: " + to_string(read_file(log, 1 << 20).value_or(Bytes())));
 }
 
-std::string Mobile::serve_stdio() const
+std::string Mobile::serve_stdio(const Arguments& more) const
 {
+    auto arguments = serving();
+    arguments.insert(arguments.end(), more.begin(), more.end());
     std::string command;
-    for (const auto& argument : serving())
+    for (const auto& argument : arguments)
         command += "'" + argument + "' ";
     return command + "--stdio 2>>'" + (directory_ / "log").string() + "'";
 }

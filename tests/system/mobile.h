@@ -17,7 +17,7 @@ public:
     void serve(const std::string& address);
     void leave() { process_.reset(); }
     // What a proxy command is: one conversation on standard input and output.
-    std::string serve_stdio() const;
+    std::string serve_stdio(const Arguments& more = {}) const;
     Finished command(const Arguments& arguments) const;
     // With the options that say where its keys are.
     Finished sync(const Arguments& arguments, const Environment& environment = {}) const;

@@ -63,6 +63,30 @@ TEST_F(Journey, A33_StraightToTheArchive)
     EXPECT_EQ(laptop.sync({"--archive", factory.archive_tls_address()}).status, 0) << "nothing waits";
 }
 
+// A number that the laptop gave out and a device used: the main station knows it as used, by that device.
+TEST(JourneyWithANumber, A33_A38_WhatWasUsedInTheFieldIsUsedAtHome)
+{
+    Factory factory;
+    Mobile laptop(factory);
+    DaemonProcess device({.trust_bundle = factory.trust_bundle()});
+    device.start();
+    const auto command = laptop.serve_stdio({"--require-introduction", "always"});
+    const auto without = device.imprintctl({"personalize", "--proxy-command", command});
+    EXPECT_NE(without.err.find("(transaction-number-required)"), std::string::npos) << without.err;
+    constexpr std::size_t size_of_number = 23; // what follows in the line is its end
+    const auto number = laptop.command({"tan", "issue"}).out.substr(0, size_of_number);
+    const auto done =
+        device.imprintctl({"personalize", "--proxy-command", command, "--transaction-number-file", "-"}, number);
+    EXPECT_EQ(done.status, 0) << done.err;
+
+    const auto synchronized = laptop.sync({"--to", factory.operations_address()});
+    EXPECT_EQ(synchronized.status, 0) << synchronized.err;
+    EXPECT_NE(synchronized.out.find("1 records, 1 used introductions"), std::string::npos) << synchronized.out;
+    const auto listed = factory.station_command({"tan", "list", "--json"}).out;
+    EXPECT_NE(listed.find("\"used\""), std::string::npos) << listed;
+    EXPECT_NE(listed.find(device.property("ChipId").substr(3, 64)), std::string::npos) << listed;
+}
+
 } // namespace
 
 } // namespace imprint::test
