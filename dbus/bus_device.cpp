@@ -3,11 +3,13 @@
 
 #include "daemon/structures/name.h"
 #include "dbus/boundary.h"
+#include "dbus/long_call.h"
 
 namespace imprint::dbus {
 
 namespace {
 
+constexpr std::string_view no_step;
 constexpr auto* properties_interface = "org.freedesktop.DBus.Properties";
 
 Refusal refusal_of(const sd_bus_error& error)
@@ -50,18 +52,19 @@ public:
     sd_bus_error error = SD_BUS_ERROR_NULL;
 };
 
-// Whether a PropertiesChanged signal says that a call runs now.
-bool says_busy(sd_bus_message* signal)
+// Whether a PropertiesChanged signal says that a call does something: no more of it is waiting for leave.
+bool says_working(sd_bus_message* signal)
 {
     require(sd_bus_message_skip(signal, "s"), "read a signal");
     require(sd_bus_message_enter_container(signal, 'a', "{sv}"), "read a signal");
     while (require(sd_bus_message_enter_container(signal, 'e', "sv"), "read a signal") > 0) {
         const char* name = nullptr;
         require(sd_bus_message_read(signal, "s", &name), "read a signal");
-        if (std::string_view(name) == "Busy") {
-            int busy = 0;
-            require(sd_bus_message_read(signal, "v", "b", &busy), "read a signal");
-            return busy != 0;
+        if (std::string_view(name) == "Progress") {
+            std::uint32_t percent = 0;
+            const char* step = nullptr;
+            require(sd_bus_message_read(signal, "v", "(us)", &percent, &step), "read a signal");
+            return std::string_view(step) != no_step && std::string_view(step) != first_step;
         }
         require(sd_bus_message_skip(signal, "v"), "read a signal");
         require(sd_bus_message_exit_container(signal), "read a signal");
@@ -71,15 +74,15 @@ bool says_busy(sd_bus_message* signal)
 
 } // namespace
 
-// What is heard of the call until it runs or has ended.
+// What is heard of the call until it does something or has ended.
 struct BusDevice::Started {
-    bool busy = false;
+    bool working = false;
     Message answer;
 
     static int on_change(sd_bus_message* signal, void* self, sd_bus_error*) noexcept
     {
         // A signal that cannot be read tells nothing.
-        static_cast<void>(failure_of([&] { static_cast<Started*>(self)->busy |= says_busy(signal); }));
+        static_cast<void>(failure_of([&] { static_cast<Started*>(self)->working |= says_working(signal); }));
         return 0;
     }
     static int on_answer(sd_bus_message* answer, void* self, sd_bus_error*) noexcept
@@ -145,8 +148,23 @@ Message BusDevice::personalize_call(const Secret& ticket, const std::string& add
     return call;
 }
 
+// A call that runs already would look like ours.
+void BusDevice::require_idle()
+{
+    BusError error;
+    int busy = 0;
+    const int result = sd_bus_get_property_trivial(bus_.get(), service_name, object_path, interface_name, "Busy",
+                                                   &error.error, 'b', &busy);
+    if (sd_bus_error_is_set(&error.error) != 0)
+        throw Error(refusal_of(error.error));
+    require(result, "ask whether the device is busy");
+    if (busy != 0)
+        throw Error(Reason::busy, "a call runs already");
+}
+
 void BusDevice::introduce(const Secret& ticket, const std::string& address)
 {
+    require_idle();
     const auto deadline = std::chrono::steady_clock::now() + patience_;
     Started started;
     sd_bus_slot* raw = nullptr;
@@ -159,7 +177,7 @@ void BusDevice::introduce(const Secret& ticket, const std::string& address)
     require(sd_bus_call_async(bus_.get(), &raw, call.get(), Started::on_answer, &started, UINT64_MAX),
             "call the device");
     const Slot pending(raw);
-    while (!started.answer && !started.busy) {
+    while (!started.answer && !started.working) {
         const auto left =
             std::chrono::duration_cast<std::chrono::microseconds>(deadline - std::chrono::steady_clock::now());
         if (left.count() <= 0)

@@ -25,6 +25,7 @@ public:
 
 private:
     struct Started;
+    void require_idle();
     Message personalize_call(const Secret& ticket, const std::string& address);
 
     Bus bus_;

@@ -29,7 +29,7 @@ void LongCall::start(Work work, Done done)
         throw Error(Reason::busy, "one call runs already");
     cancel_.emplace();
     done_ = std::move(done);
-    progress_ = {0, "starting"};
+    progress_ = {0, first_step};
     ended_ = false;
     failure_.reset();
     thread_ = std::jthread([this, work = std::move(work)] { run(work); });

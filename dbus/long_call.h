@@ -17,6 +17,7 @@ namespace imprint::dbus {
 
 // What the Progress property shows.
 using ProgressReport = std::pair<std::uint32_t, std::string>; // percent, step of the running call
+inline constexpr auto* first_step = "starting"; // until the call itself says something
 
 class LongCall {
 public:

@@ -109,6 +109,19 @@ void Factory::start_central(const Arguments& more)
     central_address_ = must_listen(*central_, "central", log);
 }
 
+std::filesystem::path Factory::certify_operator(const std::string& name, const Arguments& permissions) const
+{
+    const auto files = *this / ("operator-" + name);
+    must(run({IMPRINT_TEST_AUTHORITY, "--directory", (*this / "authority").string(), "operator", name, "--output",
+              files.string()}),
+         "imprint-authority operator");
+    Arguments add{"operator", "add", (files / "tls.pem").string()};
+    for (const auto& permission : permissions)
+        add.insert(add.end(), {"--may", permission});
+    must(station_command(add), "imprint-station operator");
+    return files;
+}
+
 void Factory::remember()
 {
     archive_.reset();

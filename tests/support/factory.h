@@ -39,6 +39,8 @@ public:
     Finished central_command(const Arguments& arguments) const;
     // Returns when the outbox is empty; throws std::runtime_error if it does not get so.
     void wait_for_outbox() const;
+    // A courier's files for an operator that the station knows, with these permissions.
+    std::filesystem::path certify_operator(const std::string& name, const Arguments& permissions) const;
     // The keys of one more station, as imprint-authority makes them.
     std::filesystem::path certify_station(const std::string& name) const;
     std::filesystem::path operator/(const std::string& name) const { return directory_ / name; }
