@@ -122,6 +122,7 @@ constexpr std::array keys{
             c.device.central.cross = truth(v) ? CrossCertificates::required : CrossCertificates::where_present;
         }},
     Key{"Central", "Address", [](Config& c, const std::string& v) { c.central_address = text(v); }},
+    Key{"Central", "TransactionKeys", [](Config& c, const std::string& v) { c.device.transaction_keys = truth(v); }},
     Key{"Introduction", "InputUnit",
         [](Config& c, const std::string& v) { c.device.input_unit.address = unix_socket(v); }},
     Key{"Introduction", "InputSec", [](Config& c, const std::string& v) { c.device.input_unit.timeout = seconds(v); }},

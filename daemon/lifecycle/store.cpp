@@ -17,7 +17,11 @@ using protobuf::none_unknown;
 constexpr std::size_t digest_size = 32; // at the head of each file
 constexpr std::string_view chip_file = "chip.pb";
 constexpr std::string_view recovered_file = "recovered.pb";
-constexpr std::string_view prefix = "personalization-";
+// Files of an epoch have its number in their names.
+namespace kind {
+constexpr std::string_view personalization = "personalization-";
+constexpr std::string_view transaction = "transaction-";
+} // namespace kind
 constexpr std::string_view suffix = ".pb";
 
 bool known(const Chip& chip)
@@ -31,6 +35,13 @@ bool known(const Personalization& file)
     return none_unknown(file, file.module_key()) &&
         std::ranges::all_of(file.keys(), [](const auto& key) { return none_unknown(key); });
 }
+
+bool known(const TransactionKeys& file)
+{
+    return none_unknown(file) && std::ranges::all_of(file.keys(), [](const auto& key) { return none_unknown(key); });
+}
+
+bool sound(const TransactionKeys& file) { return file.sequence() % 2 == 1; }
 
 bool sound(const Chip& chip)
 {
@@ -86,19 +97,22 @@ void write(const std::filesystem::path& path, Message& message)
     write_file(path, bytes);
 }
 
-std::string file_of(std::uint64_t sequence) { return std::string(prefix) + std::to_string(sequence) + ".pb"; }
+std::string file_of(std::string_view prefix, std::uint64_t sequence)
+{
+    return std::string(prefix) + std::to_string(sequence) + ".pb";
+}
 
-// The sequence in the name of a personalization's file.
-std::optional<std::uint64_t> sequence_of(const std::string& file)
+// The sequence in the name of a file of this kind.
+std::optional<std::uint64_t> sequence_of(const std::string& file, std::string_view prefix)
 {
     if (!file.starts_with(prefix) || !file.ends_with(suffix))
         return std::nullopt;
     std::uint64_t sequence = 0;
     std::from_chars(file.data() + prefix.size(), file.data() + file.size(), sequence);
-    return file == file_of(sequence) ? std::optional(sequence) : std::nullopt;
+    return file == file_of(prefix, sequence) ? std::optional(sequence) : std::nullopt;
 }
 
-std::vector<std::uint64_t> sequences(const std::filesystem::path& directory)
+std::vector<std::uint64_t> sequences(const std::filesystem::path& directory, std::string_view prefix)
 {
     std::vector<std::uint64_t> found;
     std::error_code error;
@@ -106,7 +120,7 @@ std::vector<std::uint64_t> sequences(const std::filesystem::path& directory)
     if (error == std::errc::no_such_file_or_directory)
         return found;
     for (; !error && entries != std::filesystem::directory_iterator(); entries.increment(error))
-        if (const auto sequence = sequence_of(entries->path().filename().string()))
+        if (const auto sequence = sequence_of(entries->path().filename().string(), prefix))
             found.push_back(*sequence);
     if (error)
         throw Error(Reason::storage_failed, "cannot read " + directory.string() + ": " + error.message());
@@ -176,13 +190,13 @@ Content Store::load() const
 {
     Content content;
     attempt(content, [&] { content.chip = read<Chip>(directory_ / chip_file); });
-    for (const std::uint64_t sequence : sequences(directory_)) {
+    for (const std::uint64_t sequence : sequences(directory_, kind::personalization)) {
         const std::size_t damaged = content.damaged.size();
         attempt(content, [&] {
             auto file = personalization(sequence);
             if (!file)
                 return;
-            require_owner(content, *file, directory_ / file_of(sequence));
+            require_owner(content, *file, directory_ / file_of(kind::personalization, sequence));
             content.personalizations.emplace(sequence, *std::move(file));
         });
         if (content.damaged.size() > damaged)
@@ -199,7 +213,7 @@ Content Store::load() const
 
 std::optional<Personalization> Store::personalization(std::uint64_t sequence) const
 {
-    const auto path = directory_ / file_of(sequence);
+    const auto path = directory_ / file_of(kind::personalization, sequence);
     auto file = read<Personalization>(path);
     if (file && file->sequence() != sequence)
         throw Error(Reason::storage_failed, path.string() + " is the file of another epoch");
@@ -210,7 +224,7 @@ void Store::save(Chip chip) const { write(directory_ / chip_file, chip); }
 
 void Store::save(Personalization personalization) const
 {
-    write(directory_ / file_of(personalization.sequence()), personalization);
+    write(directory_ / file_of(kind::personalization, personalization.sequence()), personalization);
 }
 
 void Store::save_recovered(Personalization personalization) const
@@ -221,7 +235,7 @@ void Store::save_recovered(Personalization personalization) const
 void Store::remove_damaged(const Content& content) const
 {
     for (const std::uint64_t sequence : content.damaged_sequences)
-        remove_file(directory_ / file_of(sequence));
+        remove_file(directory_ / file_of(kind::personalization, sequence));
     if (!content.recovered)
         remove_recovered();
 }
@@ -230,10 +244,34 @@ void Store::remove_recovered() const { remove_file(directory_ / recovered_file);
 
 void Store::remove_dead(std::uint64_t sequence) const
 {
-    for (const std::uint64_t found : sequences(directory_))
+    for (const std::uint64_t found : sequences(directory_, kind::personalization))
         if (found < sequence)
-            remove_file(directory_ / file_of(found));
+            remove_file(directory_ / file_of(kind::personalization, found));
+    for (const std::uint64_t found : sequences(directory_, kind::transaction))
+        if (found < sequence)
+            remove_transaction_keys(found);
     remove_recovered();
+}
+
+TransactionKeys Store::transaction_keys(std::uint64_t sequence) const
+{
+    const auto path = directory_ / file_of(kind::transaction, sequence);
+    try {
+        auto file = read<TransactionKeys>(path);
+        if (file && file->sequence() == sequence)
+            return *std::move(file);
+    } catch (const Error&) {
+        // New ones are made, and take its place.
+        return {};
+    }
+    return {};
+}
+
+void Store::save(TransactionKeys keys) const { write(directory_ / file_of(kind::transaction, keys.sequence()), keys); }
+
+void Store::remove_transaction_keys(std::uint64_t sequence) const
+{
+    remove_file(directory_ / file_of(kind::transaction, sequence));
 }
 
 } // namespace imprint::lifecycle

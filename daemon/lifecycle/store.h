@@ -44,16 +44,20 @@ public:
     Content load() const;
     // One file of it; nothing if it is not there. Throws Error(storage_failed) if it is damaged.
     std::optional<Personalization> personalization(std::uint64_t sequence) const;
+    // None where there is no such file, or a damaged one: what it held is made anew.
+    TransactionKeys transaction_keys(std::uint64_t sequence) const;
 
     // Durable when they return. Error(storage_failed) leaves the old file.
     void save(Chip chip) const;
     void save(Personalization personalization) const;
+    void save(TransactionKeys keys) const;
     void save_recovered(Personalization personalization) const;
 
     // The personalizations and recovered.pb that could not be read, once they are given up.
     void remove_damaged(const Content& content) const;
     // After a TPM2_Clear that ended its keys, too.
     void remove_recovered() const;
+    void remove_transaction_keys(std::uint64_t sequence) const;
     // After a switch to the odd epoch `sequence`: removes the files of all earlier epochs and recovered.pb.
     void remove_dead(std::uint64_t sequence) const;
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "provisioning/device/channels.h"
 
+#include "provisioning/protocol/transaction_key.h"
+
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -42,6 +44,50 @@ void keep_alive(int fd)
 {
     const int on = 1;
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+}
+
+// One connection to be made.
+struct Dial {
+    const Operating& operating;
+    const std::string& address;
+    const tls::Cancel& cancel;
+    tls::Deadline deadline;
+};
+
+std::unique_ptr<tls::Stream> dial_with(const Dial& dial, const std::string& alpn, std::optional<tls::PreSharedKey> psk)
+{
+    const auto& operating = dial.operating;
+    tls::ClientSettings client{operating.trust, pki::Role::central, tls::host_of(dial.address), alpn, {}};
+    client.server_keys = operating.central_keys();
+    if (client.server_keys->empty())
+        throw Error(Reason::central_key_unknown, "this device was not given the central system's keys");
+    client.psk = std::move(psk);
+    Fd line = tls::connect(dial.address, central_port, dial.deadline, dial.cancel);
+    keep_alive(line.get());
+    return std::make_unique<tls::Stream>(std::move(line), client, operating.context, dial.deadline, dial.cancel);
+}
+
+// A PSK that the other side does not know, or knows with another secret, is in nobody's way.
+std::unique_ptr<tls::Stream> dial_with_any_key(const Dial& dial, const std::string& alpn)
+{
+    auto* keys = dial.operating.transactions.get();
+    auto psk = keys != nullptr ? keys->offer(dial.address, dial.operating.central_keys()) : std::nullopt;
+    if (!psk)
+        return dial_with(dial, alpn, std::nullopt);
+    const Bytes identity = psk->identity;
+    try {
+        auto stream = dial_with(dial, alpn, std::move(psk));
+        if (stream->used_psk())
+            keys->taken(dial.address);
+        else
+            keys->turned_down(dial.address, identity);
+        return stream;
+    } catch (const Error& error) {
+        if (error.reason() != Reason::malformed_message && error.reason() != Reason::signature_invalid)
+            throw;
+        keys->turned_down(dial.address, identity);
+    }
+    return dial_with(dial, alpn, std::nullopt);
 }
 
 } // namespace
@@ -128,8 +174,12 @@ void Channels::open(ChannelRequest request, ChannelOpened opened)
 void Channels::run(const std::stop_token& stop)
 {
     while (const auto begun = next(stop)) {
-        begun->job.opened(attempt(*begun));
-        done(*begun); // end() waits for the answer, too
+        auto opened = attempt(*begun);
+        const bool connected = static_cast<bool>(opened);
+        begun->job.opened(std::move(opened));
+        if (connected)
+            get_transaction_key(*begun);
+        done(*begun); // end() waits for all of it
     }
 }
 
@@ -171,23 +221,48 @@ Result<Fd> Channels::attempt(const Attempt& attempt) noexcept
 Fd Channels::connect(const Attempt& attempt)
 {
     const auto& request = attempt.job.request;
-    const auto& operating = *attempt.operating;
-    const auto central_keys = operating.central_keys();
-    if (central_keys.empty())
-        throw Error(Reason::central_key_unknown, "this device was not given the central system's keys");
     const auto deadline = std::chrono::steady_clock::now() + request.timeout.value_or(connect_timeout_);
+    const Dial dial{*attempt.operating, request.address, *attempt.cancel, deadline};
     Fd ours, programs;
     if (request.socket.empty())
         std::tie(ours, programs) = socket_pair();
     else
         ours = join(request.socket, request.owner, deadline, *attempt.cancel);
-    tls::ClientSettings client{operating.trust, pki::Role::central, tls::host_of(request.address), request.alpn, {}};
-    client.server_keys = central_keys;
-    Fd line = tls::connect(request.address, central_port, deadline, *attempt.cancel);
-    keep_alive(line.get());
-    tls::Stream stream(std::move(line), client, operating.context, deadline, *attempt.cancel);
-    relay_.add(std::move(stream).release(), std::move(ours));
+    auto stream = dial_with_any_key(dial, request.alpn);
+    relay_.add(std::move(*stream).release(), std::move(ours));
     return programs;
+}
+
+// After the channel is there: nobody waits for it, and the next connection finds it. Where there is none to be had, the
+// module key goes on doing, and it is tried again later.
+void Channels::get_transaction_key(const Attempt& attempt) noexcept
+{
+    const auto& operating = *attempt.operating;
+    const auto& address = attempt.job.request.address;
+    const auto quietly = [](auto body) {
+        try {
+            body();
+            return true;
+        } catch (const std::exception&) {
+            return false;
+        }
+    };
+    bool begun = false;
+    quietly(
+        [&] { begun = operating.transactions && operating.transactions->begin(address, operating.central_keys()); });
+    if (!begun)
+        return;
+    Bytes update;
+    const bool succeeded = quietly([&] {
+        const Dial dial{operating, address, *attempt.cancel, std::chrono::steady_clock::now() + connect_timeout_};
+        const auto stream = dial_with(dial, std::string(protocol::key_alpn), std::nullopt);
+        update = operating.transactions->establish(*stream, address, dial.deadline);
+        stream->close();
+    });
+    operating.transactions->end(address, succeeded);
+    if (!update.empty()) // signed by a station, or refused
+        quietly([&] { operating.update_central(update); });
+    changed();
 }
 
 } // namespace imprint::device

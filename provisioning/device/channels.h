@@ -49,6 +49,7 @@ private:
     std::optional<Attempt> next(const std::stop_token& stop);
     Result<Fd> attempt(const Attempt& attempt) noexcept;
     Fd connect(const Attempt& attempt);
+    void get_transaction_key(const Attempt& attempt) noexcept;
     void done(const Attempt& attempt);
     void changed();
 

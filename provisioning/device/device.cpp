@@ -75,6 +75,9 @@ void Device::Impl::publish_channels()
         require({State::operating}, "Connect");
         auto next = operating(*known_.current(), read_trust(settings_), provider(), worker_);
         next.central_keys = [this] { return central_pins(); };
+        next.update_central = [this](BytesView set) { update_central(set); };
+        if (settings_.transaction_keys)
+            next.transactions = std::make_shared<TransactionKeys>(worker_, store_, known_.chip_identifier, next.epoch);
         channels_.publish(std::make_shared<const Operating>(std::move(next)));
     } catch (const Error& error) {
         if (known_.state == State::operating || known_.state == State::tpm_unavailable)

@@ -26,6 +26,7 @@ struct Settings {
     std::filesystem::path trust_bundle; // /usr/share/imprint/trust.pem
     std::chrono::seconds connect_timeout{10};
     std::chrono::seconds message_timeout{60}; // for each answer of the station
+    bool transaction_keys = true; // to be had from the central system, for connections without the module key
     CentralPolicy central;
     InputUnit input_unit;
 };

@@ -51,7 +51,7 @@ pki::Certificates module_chain(const lifecycle::Personalization& file)
 Operating operating(const lifecycle::Personalization& file, pki::Trust trust, const tls::Provider& provider,
                     tpm::Worker& worker)
 {
-    Operating out{file.sequence(), std::move(trust), {}, nullptr};
+    Operating out{file.sequence(), std::move(trust), {}, {}, nullptr, nullptr};
     auto chain = module_chain(file);
     auto key = provider.key(chain.front().spki(),
                             [&worker, key = file.module_key(), epoch = file.sequence()](BytesView message) {

@@ -6,6 +6,7 @@
 #include "daemon/pki/verify.h"
 #include "daemon/tls/stream.h"
 #include "daemon/tpm/worker.h"
+#include "provisioning/device/transaction_keys.h"
 
 #include <functional>
 
@@ -17,11 +18,13 @@ struct Operating {
     pki::Trust trust;
     // SHA-256 of the keys that the central system may have now (claim A25); none known: empty. Any thread.
     std::function<std::vector<Bytes>()> central_keys;
+    std::function<void(BytesView)> update_central; // Device::update_central
+    std::shared_ptr<TransactionKeys> transactions; // null: none are to be used
     tls::SharedContext context; // shows the module certificate, signs with the module key
 };
 
-// What the file of the epoch gives; `central_keys` is left to the caller. `provider` and `worker` outlive it. Throws
-// Error(storage_failed) if the file does not hold what it should.
+// What the file of the epoch gives; the functions and `transactions` are left to the caller. `provider` and `worker`
+// outlive it. Throws Error(storage_failed) if the file does not hold what it should.
 Operating operating(const lifecycle::Personalization& file, pki::Trust trust, const tls::Provider& provider,
                     tpm::Worker& worker);
 

@@ -48,7 +48,7 @@ TEST_F(Configuration, EverySettingIsRead)
     const auto config =
         load("[Device]\nStateDirectory=/a\nTrustBundle=/b\nStationAddress=c:1\nArchiveAddress=http://d\n"
              "RequireCentral=yes\nRequireCrossCertificate=yes\n"
-             "[Central]\nAddress=hub\n"
+             "[Central]\nAddress=hub\nTransactionKeys=no\n"
              "[TPM]\nTCTI=swtpm:path=/e,f=g\nEpochIndex=0x01800001\nAnchorIndex=0x01800002\n"
              "StorageKeyHandle=0x81000003\nIdentityKeyHandle=0x81000004\n"
              "[Introduction]\nInputUnit=unix:/run/keypad\nInputSec=7\n"
@@ -60,6 +60,7 @@ TEST_F(Configuration, EverySettingIsRead)
     EXPECT_TRUE(config.device.central.required);
     EXPECT_EQ(config.device.central.cross, protocol::CrossCertificates::required);
     EXPECT_EQ(config.central_address, "hub");
+    EXPECT_FALSE(config.device.transaction_keys);
     EXPECT_EQ(config.tpm.tcti, "swtpm:path=/e,f=g");
     EXPECT_EQ(config.tpm.epoch_index, 0x01800001U);
     EXPECT_EQ(config.tpm.anchor_index, 0x01800002U);

@@ -1,84 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Channels to the central system, on a real (software) TPM.
-#include "tests/device/fixture.h"
-#include "tests/device/test_central.h"
-
-#include <condition_variable>
-#include <future>
-#include <sys/socket.h>
+#include "tests/device/connecting.h"
 
 namespace imprint::test {
 namespace {
 
-using namespace std::chrono_literals;
-using device::ChannelRequest;
-
-Bytes exchange(const Fd& channel, BytesView data)
-{
-    if (send(channel.get(), data.data(), data.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(data.size()))
-        return {};
-    Bytes back(data.size());
-    const ssize_t n = recv(channel.get(), back.data(), back.size(), MSG_WAITALL);
-    back.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
-    return back;
-}
-
-bool echoes(const Fd& channel) { return equal(exchange(channel, as_bytes("imprint")), as_bytes("imprint")); }
-
-// Whether the channel's other end is closed; waits for it.
-bool closed(const Fd& channel)
-{
-    std::uint8_t byte = 0;
-    return recv(channel.get(), &byte, 1, 0) <= 0;
-}
-
-class Connect : public DeviceTest {
+class Connect : public Connecting {
 protected:
     Connect()
-        : central(manufacturer())
+        : Connecting(false)
     {
     }
-    // An operating device that was given the central system's key.
-    void operate()
-    {
-        bring_up();
-        introduce({&central.certificate()});
-    }
-    void introduce(const std::vector<const Certified*>& keys)
-    {
-        central.introduce(lifecycle::Store(box.directory()), keys);
-        box.device().refresh();
-    }
-    std::future<Result<Fd>> begin(ChannelRequest request)
-    {
-        auto promise = std::make_shared<std::promise<Result<Fd>>>();
-        auto result = promise->get_future();
-        box.device().open_channel(std::move(request),
-                                  [promise](Result<Fd> opened) { promise->set_value(std::move(opened)); });
-        return result;
-    }
-    ChannelRequest request() const { return {central.address(), {}, {}, {}, 0}; }
-    Fd connect() { return begin(request()).get().or_throw(); }
-    std::optional<Reason> refusal()
-    {
-        return reason_of([&] { connect(); });
-    }
-    std::size_t count() { return box.device().status().channels; }
-    void expect_count(std::size_t channels)
-    {
-        std::mutex mutex;
-        std::condition_variable changed;
-        box.device().watch_channels([&] {
-            const std::lock_guard lock(mutex);
-            changed.notify_all();
-        });
-        std::unique_lock lock(mutex);
-        EXPECT_TRUE(changed.wait_for(lock, 20s, [&] { return count() == channels; })) << count();
-        lock.unlock();
-        box.device().watch_channels({});
-    }
-
-    TestCentral central;
 };
 
 TEST_F(Connect, A22_TheCentralSystemSeesTheModuleCertificate)

@@ -132,6 +132,12 @@ TestCentral::Habits TestCentral::habits() const
     return habits_;
 }
 
+std::vector<Bytes> TestCentral::secrets() const
+{
+    const std::lock_guard lock(mutex_);
+    return secrets_;
+}
+
 void TestCentral::introduce(const lifecycle::Store& store, const std::vector<const Certified*>& keys) const
 {
     std::vector<protocol::CentralKey> entries;
@@ -234,6 +240,7 @@ void TestCentral::hand_out_key(SSL* ssl, const Habits& habits)
     {
         const std::lock_guard lock(mutex_);
         keys_[id] = {secret.clone(), true};
+        secrets_.emplace_back(secret.begin(), secret.end());
     }
     protocol::KeyMessage done;
     done.mutable_done();
@@ -263,6 +270,7 @@ int TestCentral::find_psk(SSL* ssl, const unsigned char* identity, std::size_t s
     if (!id || central.habits_.forgets_keys || !central.keys_.contains(*id))
         return 1;
     const auto psk = protocol::transaction_hmac(central.keys_.at(*id).secret, protocol::psk_input({identity, size}));
+    central.secrets_.emplace_back(psk.begin(), psk.end());
     constexpr std::array<unsigned char, 2> suite{0x13, 0x02};
     *session = SSL_SESSION_new();
     return SSL_SESSION_set1_master_key(*session, psk.data(), psk.size()) == 1 &&

@@ -39,6 +39,7 @@ public:
     int with_certificate() const { return with_certificate_; } // connections that a module certificate opened
     int with_psk() const { return with_psk_; }
     int key_conversations() const { return key_conversations_; }
+    std::vector<Bytes> secrets() const; // all keys and PSKs so far
 
     // Lets the device of these files know this central system, as a grant of the station would.
     void introduce(const lifecycle::Store& store, const std::vector<const Certified*>& keys) const;
@@ -63,9 +64,10 @@ private:
     std::filesystem::path socket_;
     Fd listener_, stop_event_;
     std::atomic<int> with_certificate_ = 0, with_psk_ = 0, key_conversations_ = 0;
-    mutable std::mutex mutex_; // guards the next two
+    mutable std::mutex mutex_; // guards the next three
     Habits habits_;
     std::map<Bytes, Key> keys_;
+    std::vector<Bytes> secrets_;
     std::jthread thread_;
     std::vector<std::jthread> connections_; // the thread's own
     std::vector<int> open_; // guarded by mutex_

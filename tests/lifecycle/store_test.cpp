@@ -56,6 +56,26 @@ TEST_F(Directory, EmptyOrMissingHoldsNothing)
     }
 }
 
+TEST_F(Directory, A32_TransactionKeysGoWithTheirEpoch)
+{
+    TransactionKeys keys;
+    keys.set_chip_identifier(chip_identifier);
+    keys.set_sequence(3);
+    keys.add_keys()->set_address("hub");
+    store.save(keys);
+    EXPECT_EQ(store.transaction_keys(3).keys_size(), 1);
+    EXPECT_EQ(store.transaction_keys(5).keys_size(), 0);
+    EXPECT_TRUE(store.load().damaged.empty());
+    store.remove_dead(3);
+    EXPECT_EQ(store.transaction_keys(3).keys_size(), 1);
+    std::filesystem::copy_file(directory / "transaction-3.pb", directory / "transaction-5.pb");
+    EXPECT_EQ(store.transaction_keys(5).keys_size(), 0) << "the file of another epoch";
+    write_file(directory / "transaction-5.pb", as_bytes("damaged"));
+    EXPECT_EQ(store.transaction_keys(5).keys_size(), 0);
+    store.remove_dead(7);
+    EXPECT_EQ(count(), 0U);
+}
+
 TEST_F(Directory, WhatIsSavedIsLoaded)
 {
     store.save(chip());

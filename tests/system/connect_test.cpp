@@ -190,6 +190,42 @@ TEST_F(StandardServer, Attack24_ASocketOfSomebodyElseIsNotJoined)
     EXPECT_TRUE(stranger.line_after("b''")) << "it was told something";
 }
 
+// The real central system, which answers by itself who it takes the device for.
+class CentralSystem : public WholeSystem {
+protected:
+    void operate()
+    {
+        device.start();
+        factory.start_central();
+        const auto certificate = factory / "central-keys" / "tls.pem";
+        ASSERT_EQ(failure(factory.station_command({"central", "add", "--certificate", certificate})), "");
+        ASSERT_EQ(personalize(), "");
+    }
+    std::string get()
+    {
+        const auto answer = device.imprintctl({"connect", "--central", factory.central_address(), "--alpn", "http/1.1"},
+                                              "GET / HTTP/1.1\r\nHost: central\r\nConnection: close\r\n\r\n");
+        return answer.out + answer.err;
+    }
+};
+
+TEST_F(CentralSystem, A22_A32_FirstTheModuleKeyThenAPsk)
+{
+    operate();
+    const auto first = get();
+    EXPECT_NE(first.find("SN000001"), std::string::npos) << first;
+    EXPECT_NE(first.find("certificate"), std::string::npos) << first;
+    // The key is made in the background: every further connection is good, and in the end they run on it.
+    std::string later;
+    for (int i = 0; i < 500 && later.find("psk") == std::string::npos; ++i)
+        later = get();
+    EXPECT_NE(later.find("psk"), std::string::npos)
+        << later << to_string(read_file(factory / "central.log", 1 << 20).value());
+    EXPECT_NE(later.find("SN000001"), std::string::npos) << later;
+    EXPECT_EQ(enter_personalization(), "");
+    EXPECT_NE(get().find("wrong-state"), std::string::npos);
+}
+
 TEST_F(StandardServer, CertificatesAreExported)
 {
     operate();
