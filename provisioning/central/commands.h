@@ -3,6 +3,7 @@
 #pragma once
 
 #include "daemon/base/secret.h"
+#include "provisioning/central/credentials.h"
 #include "provisioning/central/store.h"
 
 #include <filesystem>
@@ -19,6 +20,9 @@ inline constexpr int exit_failed = 1; // could not do
 int init(const std::filesystem::path& state);
 // 32 bytes, from a file or "credential:name".
 Secret load_storage_key(const std::string& source);
+
+// The station's signing certificate in `station`, certified by this system's key (claim A27), in PEM to stdout.
+int certify_station(const Credentials& credentials, const std::filesystem::path& station, pki::Time now);
 
 int list_keys(Store& store, bool json);
 int revoke_keys(Store& store, const std::string& chip);

@@ -28,6 +28,7 @@ struct Options {
     unsigned message_seconds = 60;
     unsigned idle_seconds = 3600;
     // operators' commands
+    std::filesystem::path station;
     std::string chip;
     bool json = false;
 };
@@ -35,12 +36,18 @@ struct Options {
 // What the chosen subcommand does.
 using Action = std::function<int()>;
 
+pki::Time now() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
+
+Credentials credentials(const Options& o)
+{
+    return load_credentials(o.directory, o.key, pki::read_passphrase(o.passphrase), now());
+}
+
 int serve(Options& o)
 {
     const std::uint64_t rotate_after = o.rotate_after.value_or(o.key_lifetime / 4);
     if (rotate_after > o.key_lifetime)
         throw Error(Reason::invalid_argument, "--rotate-after is longer than --key-lifetime");
-    const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
     o.server.state = o.state;
     if (o.server.backend.empty())
         o.server.alpn = {"http/1.1"};
@@ -50,11 +57,28 @@ int serve(Options& o)
     o.server.idle_timeout = std::chrono::seconds(o.idle_seconds);
     const std::string storage_key = o.storage_key.empty() ? (o.state / "storage.key").string() : o.storage_key;
     server::Service service;
-    const Server server(service, o.server,
-                        load_credentials(o.directory, o.key, pki::read_passphrase(o.passphrase), now),
-                        load_storage_key(storage_key));
+    const Server server(service, o.server, credentials(o), load_storage_key(storage_key));
     service.run();
     return exit_ok;
+}
+
+void add_credentials(CLI::App& command, Options& o)
+{
+    const auto add = [&command](const char* option, auto& value, const char* text) {
+        command.add_option(option, value, text)->capture_default_str();
+    };
+    add("--directory", o.directory, "tls.pem, tls.key and trust.pem, as imprint-authority makes them");
+    add("--key", o.key, "OSSL_STORE URI of the TLS key, if it is elsewhere");
+    add("--passphrase", o.passphrase, "The key's passphrase: fd:N or credential:NAME");
+}
+
+void add_certify_station(CLI::App& app, Options& o, Action& action)
+{
+    auto* certify =
+        app.add_subcommand("certify-station", "Certify a station's signing key, for devices that demand it");
+    certify->add_option("FILE", o.station, "The station's signing certificate (PEM)")->required();
+    add_credentials(*certify, o);
+    certify->final_callback([&] { action = [&o] { return certify_station(credentials(o), o.station, now()); }; });
 }
 
 void add_server(CLI::App& app, Options& o, Action& action)
@@ -70,9 +94,7 @@ void add_server(CLI::App& app, Options& o, Action& action)
             ->check(CLI::Range(1U, 315'360'000U));
     };
     add("--listen", o.server.listen, "Addresses (host:port or unix:/path)")->required();
-    add("--directory", o.directory, "tls.pem, tls.key and trust.pem, as imprint-authority makes them");
-    add("--key", o.key, "OSSL_STORE URI of the TLS key, if it is elsewhere");
-    add("--passphrase", o.passphrase, "The key's passphrase: fd:N or credential:NAME");
+    add_credentials(*serve_command, o);
     add("--storage-key", o.storage_key, "File or credential:NAME (default: storage.key in the state directory)");
     add("--crl", o.server.crls, "Revocation lists of stations and of the manufacturer (PEM)");
     add("--backend", o.server.backend, "Where connections go (host:port or unix:/path), PROXY protocol v2 in front");
@@ -135,6 +157,7 @@ int run(int argc, char** argv)
     });
     add_server(app, options, action);
     add_keys(app, options, action);
+    add_certify_station(app, options, action);
     try {
         app.parse(argc, argv);
         if (!action)
