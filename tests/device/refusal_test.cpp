@@ -117,6 +117,40 @@ TEST_F(Refusal, B2_AnIdentityThatIsNotThisDevices)
     expect_honest_station_still_welcome();
 }
 
+TEST_F(Refusal, A28_AnIdentityThatItsCaMayNotGive)
+{
+    const auto scoped = manufacturer().ca(pki::Role::identity_ca, "Station 2 Identity CA", valid,
+                                          {{"serial", "SN-500000", "SN-599999"}});
+    expect_refused(
+        in_grant([&](protocol::Grant& grant) {
+            const auto granted = pki::Certificate::from_der(as_bytes(grant.identity_certificate())).or_throw();
+            const auto made = pki::issue_identity(scoped.issuer(), granted.spki(), {"serial", "SN-000001"}, box.chip());
+            grant.set_identity_certificate(to_string(made.der()));
+            grant.add_certificates(to_string(scoped.certificate.der()));
+        }),
+        Reason::identity_out_of_scope, "out of scope");
+    expect_honest_station_still_welcome();
+}
+
+TEST_F(Refusal, A28_EveryCertificateOfAStolenStation)
+{
+    const auto& pki = manufacturer();
+    const auto revoke = [&](const Certified& certified) {
+        auto bundle = pki.trust_pem();
+        const auto crl = pki.crl(certified.certificate).pem();
+        bundle.insert(bundle.end(), crl.begin(), crl.end());
+        write_file(box.settings.trust_bundle, bundle);
+    };
+    revoke(pki.station_tls);
+    expect_refused({}, Reason::certificate_revoked, "the connection");
+    revoke(pki.station_signing);
+    expect_refused({}, Reason::certificate_revoked, "the signing key");
+    revoke(pki.identity_ca);
+    expect_refused({}, Reason::chip_already_known, "it leaves its certificate away, and nobody has readmitted it");
+    write_file(box.settings.trust_bundle, pki.trust_pem());
+    expect_honest_station_still_welcome();
+}
+
 TEST_F(Refusal, A30_AnOldCertificateReplayed)
 {
     const auto old = protocol::parse(station.messages().at(3)).or_throw();
