@@ -2,7 +2,6 @@
 #include "provisioning/central/commands.h"
 
 #include "daemon/structures/name.h"
-#include "provisioning/central/peer.h"
 #include "provisioning/central/server.h"
 #include "provisioning/server/log.h"
 #include "provisioning/server/symmetric_key.h"
@@ -29,17 +28,15 @@ std::string utc(pki::Time time)
 
 nlohmann::ordered_json describe(const StoredKey& key)
 {
-    const auto module = pki::Certificate::from_der(key.module_certificate).or_throw();
-    const auto peer = peer_of(module, Means::psk).or_throw();
     return {{"key", hex(key.id)},
             {"chip", key.chip},
-            {"identity-kind", peer.identity.kind},
-            {"identity", peer.identity.value},
+            {"identity-kind", key.identity.kind},
+            {"identity", key.identity.value},
             {"epoch", key.epoch},
             {"made", utc(key.made)},
             {"rotate-after", utc(key.rotate_after)},
             {"not-after", utc(key.not_after)},
-            {"certificate", module.serial()}};
+            {"certificate", key.module.serial}};
 }
 
 } // namespace

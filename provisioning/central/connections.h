@@ -2,6 +2,7 @@
 // The connections of the moment, so that they can be ended from outside. Includes Asio: for few translation units.
 #pragma once
 
+#include "provisioning/central/certificate_name.h"
 #include "provisioning/central/peer.h"
 #include "provisioning/server/listener.h"
 
@@ -13,7 +14,8 @@ namespace imprint::central {
 // A device that was let in.
 struct Guest {
     Peer peer;
-    pki::Certificates chain; // by which it is, or was, vouched for
+    CertificateNames vouchers; // the certificates that vouch for it, or did when its key was made
+    pki::Certificates chain; // themselves, where it showed them
     std::string address;
 };
 

@@ -93,24 +93,4 @@ try {
     return error.refusal();
 }
 
-bool is_revoked(const pki::Certificates& chain, const std::vector<pki::Crl>& lists)
-{
-    return std::ranges::any_of(chain, [&](const pki::Certificate& certificate) {
-        return std::ranges::any_of(lists, [&](const pki::Crl& list) {
-            X509_REVOKED* entry = nullptr;
-            return X509_NAME_cmp(X509_get_issuer_name(certificate.x509()), X509_CRL_get_issuer(list.crl())) == 0 &&
-                X509_CRL_get0_by_cert(list.crl(), &entry, certificate.x509()) == 1;
-        });
-    });
-}
-
-std::optional<pki::Time> next_update(const pki::Crl& list)
-{
-    const ASN1_TIME* time = X509_CRL_get0_nextUpdate(list.crl());
-    std::tm parts{};
-    if (time == nullptr || ASN1_TIME_to_tm(time, &parts) != 1)
-        return std::nullopt;
-    return pki::Time(std::chrono::seconds(timegm(&parts)));
-}
-
 } // namespace imprint::central

@@ -12,10 +12,4 @@ namespace imprint::central {
 // against: signature_invalid, malformed_message, the chain's reasons.
 Result<std::vector<StoredList>> open_lists(BytesView pem, const pki::Trust& trust, pki::Time now);
 
-// Whether a certificate of the chain is on one of the lists.
-bool is_revoked(const pki::Certificates& chain, const std::vector<pki::Crl>& lists);
-
-// The time until which a list said that it would be renewed.
-std::optional<pki::Time> next_update(const pki::Crl& list);
-
 } // namespace imprint::central

@@ -8,7 +8,6 @@
 #include "provisioning/central/newest_record.h"
 #include "provisioning/central/own_answer.h"
 #include "provisioning/central/proxy_header.h"
-#include "provisioning/central/revocation.h"
 #include "provisioning/protocol/framing.h"
 #include "provisioning/protocol/transaction_key.h"
 #include "provisioning/server/in_worker.h"
@@ -148,7 +147,7 @@ void Server::Impl::use_lists()
                         {.other_protocols = true, .psk = [this](BytesView identity) { return find_psk(identity); }})
                         .release());
     connections.end([this](const Guest& guest) -> std::optional<Refusal> {
-        if (!is_revoked(guest.chain, trust->crls))
+        if (!is_revoked(guest.vouchers, trust->crls))
             return std::nullopt;
         return Refusal{Reason::certificate_revoked, "a revocation list names it now"};
     });
@@ -212,10 +211,7 @@ Result<Guest> Server::Impl::guest_of(SSL* ssl, const std::string& address)
         auto found = find_key(reader, *identity, *trust, now());
         if (!found)
             return Refusal{Reason::transaction_key_invalid, "the transaction key has just ended"};
-        return Guest{found->peer,
-                     {pki::Certificate::from_der(found->row.module_certificate).or_throw(),
-                      pki::Certificate::from_der(found->row.issuer).or_throw()},
-                     address};
+        return Guest{found->peer, {found->row.module, found->row.station}, {}, address};
     }
     pki::Certificates chain = server::verified_chain(ssl);
     if (chain.empty())
@@ -223,7 +219,8 @@ Result<Guest> Server::Impl::guest_of(SSL* ssl, const std::string& address)
     auto peer = peer_of(chain.front(), Means::certificate);
     if (!peer)
         return peer.refusal();
-    return Guest{*std::move(peer), std::move(chain), address};
+    CertificateNames vouchers = names_of(chain);
+    return Guest{*std::move(peer), std::move(vouchers), std::move(chain), address};
 }
 
 asio::awaitable<Verdict> Server::Impl::ask_archive(const Guest& guest)
@@ -260,7 +257,7 @@ asio::awaitable<Verdict> Server::Impl::admit(const Guest& guest)
 asio::awaitable<Verdict> Server::Impl::enter(Guest& guest, Connections::Place& place)
 {
     Verdict verdict = co_await admit(guest);
-    if (verdict && is_revoked(guest.chain, trust->crls))
+    if (verdict && is_revoked(guest.vouchers, trust->crls))
         verdict = Refusal{Reason::certificate_revoked, "a revocation list names it now"};
     if (verdict) {
         connections.end([&](const Guest& other) -> std::optional<Refusal> {

@@ -23,11 +23,15 @@ CREATE TABLE keys (
   id BLOB NOT NULL UNIQUE,
   chip TEXT NOT NULL,
   epoch INTEGER NOT NULL,
+  identity_kind TEXT NOT NULL,
+  identity_value TEXT NOT NULL,
   made INTEGER NOT NULL,
   rotate_after INTEGER NOT NULL,
   not_after INTEGER NOT NULL,
-  module_certificate BLOB NOT NULL,
-  issuer BLOB NOT NULL,
+  module_issuer BLOB NOT NULL,
+  module_serial TEXT NOT NULL,
+  station_issuer BLOB NOT NULL,
+  station_serial TEXT NOT NULL,
   sealed BLOB NOT NULL
 ) STRICT;
 CREATE INDEX keys_by_chip ON keys (chip, number);
@@ -43,8 +47,8 @@ CREATE TABLE revocation_lists (
 CREATE TABLE seal_check (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), sealed BLOB NOT NULL) STRICT;
 )"};
 
-constexpr auto select_key =
-    "SELECT id, chip, epoch, made, rotate_after, not_after, module_certificate, issuer, sealed FROM keys ";
+constexpr auto select_key = "SELECT id, chip, epoch, made, rotate_after, not_after, sealed, identity_kind,"
+                            " identity_value, module_issuer, module_serial, station_issuer, station_serial FROM keys ";
 constexpr auto remove_older_keys = "DELETE FROM keys WHERE chip = ? AND epoch < ?";
 // The one that is being added, and the newest of the others.
 constexpr auto remove_surplus_keys = "DELETE FROM keys WHERE chip = ?1 AND number NOT IN"
@@ -61,12 +65,13 @@ StoredKey read_key(SQLite::Statement& row)
     return {.id = blob(row.getColumn(0)),
             .chip = row.getColumn(1).getString(),
             .epoch = static_cast<std::uint64_t>(row.getColumn(2).getInt64()),
+            .identity = {row.getColumn(7).getString(), row.getColumn(8).getString()},
             .made = time_of(row.getColumn(3)),
             .rotate_after = time_of(row.getColumn(4)),
             .not_after = time_of(row.getColumn(5)),
-            .module_certificate = blob(row.getColumn(6)),
-            .issuer = blob(row.getColumn(7)),
-            .sealed = blob(row.getColumn(8))};
+            .module = {blob(row.getColumn(9)), row.getColumn(10).getString()},
+            .station = {blob(row.getColumn(11)), row.getColumn(12).getString()},
+            .sealed = blob(row.getColumn(6))};
 }
 
 template <class F>
@@ -142,17 +147,22 @@ Verdict Store::add(const StoredKey& key)
         if (newest && *newest > key.epoch)
             return outdated(key.epoch, *newest);
         SQLite::Statement insert(database_,
-                                 "INSERT INTO keys (id, chip, epoch, made, rotate_after, not_after, module_certificate,"
-                                 " issuer, sealed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
+                                 "INSERT INTO keys (id, chip, epoch, made, rotate_after, not_after, sealed,"
+                                 " identity_kind, identity_value, module_issuer, module_serial, station_issuer,"
+                                 " station_serial) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
         bind(insert, 1, key.id);
         insert.bind(2, key.chip);
         insert.bind(3, number_of(key.epoch));
         insert.bind(4, seconds(key.made));
         insert.bind(5, seconds(key.rotate_after));
         insert.bind(6, seconds(key.not_after));
-        bind(insert, 7, key.module_certificate);
-        bind(insert, 8, key.issuer);
-        bind(insert, 9, key.sealed);
+        bind(insert, 7, key.sealed);
+        insert.bind(8, key.identity.kind);
+        insert.bind(9, key.identity.value);
+        bind(insert, 10, key.module.issuer);
+        insert.bind(11, key.module.serial);
+        bind(insert, 12, key.station.issuer);
+        insert.bind(13, key.station.serial);
         insert.exec();
         run("DELETE FROM keys WHERE chip = ? AND not_after <= ?", key.chip, seconds(key.made));
         run(remove_surplus_keys, key.chip, keys_in_force);

@@ -3,7 +3,8 @@
 // and the revocation lists in force. Every change is one commit, and durable when its call returns.
 #pragma once
 
-#include "daemon/pki/certificate.h"
+#include "daemon/pki/profile.h"
+#include "provisioning/central/certificate_name.h"
 
 #include <SQLiteCpp/SQLiteCpp.h>
 
@@ -17,9 +18,9 @@ struct StoredKey {
     Bytes id;
     std::string chip;
     std::uint64_t epoch = 0;
+    pki::DeviceIdentity identity;
     pki::Time made, rotate_after, not_after;
-    Bytes module_certificate; // under which it was made, DER
-    Bytes issuer; // the station's signing certificate, DER
+    CertificateName module, station; // the certificate under which it was made, and that one's issuer
     Bytes sealed;
 };
 

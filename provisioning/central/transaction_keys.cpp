@@ -3,7 +3,6 @@
 
 #include "daemon/structures/encode.h"
 #include "daemon/structures/name.h"
-#include "provisioning/central/revocation.h"
 #include "provisioning/protocol/transaction_key.h"
 
 namespace imprint::central {
@@ -18,10 +17,14 @@ Bytes associated_data(const StoredKey& row)
     const auto seconds = [](pki::Time time) {
         return big_endian(static_cast<std::uint64_t>(time.time_since_epoch().count()));
     };
-    const auto digest = [](BytesView der) { return structures::digest(TPM2_ALG_SHA256, der); };
+    const auto digest = [](BytesView field) { return structures::digest(TPM2_ALG_SHA256, field); };
+    const auto name = [&digest](const CertificateName& of) {
+        return structures::concat(digest(of.issuer), digest(as_bytes(of.serial)));
+    };
     return structures::concat(to_bytes("imprint/1 stored transaction key"), Bytes{0}, row.id, to_bytes(row.chip),
                               big_endian(row.epoch), seconds(row.made), seconds(row.rotate_after),
-                              seconds(row.not_after), digest(row.module_certificate), digest(row.issuer));
+                              seconds(row.not_after), digest(as_bytes(row.identity.kind)),
+                              digest(as_bytes(row.identity.value)), name(row.module), name(row.station));
 }
 
 } // namespace
@@ -34,11 +37,12 @@ NewKey make_key(const pki::Certificates& chain, const Peer& peer, KeyLifetimes l
     return {{.id = random_bytes(protocol::key_id_size),
              .chip = peer.chip,
              .epoch = peer.epoch,
+             .identity = peer.identity,
              .made = now,
              .rotate_after = std::min(now + lifetimes.rotate_after, end),
              .not_after = end,
-             .module_certificate = module.der(),
-             .issuer = issuer.der(),
+             .module = name_of(module),
+             .station = name_of(issuer),
              .sealed = {}},
             random_secret(protocol::transaction_key_size)};
 }
@@ -55,14 +59,10 @@ std::optional<FoundKey> find_key(Store& store, BytesView psk_identity, const pki
     auto row = id ? store.find(*id) : std::nullopt;
     if (!row || row->not_after <= now)
         return std::nullopt;
-    const auto module = pki::Certificate::from_der(row->module_certificate);
-    const auto issuer = pki::Certificate::from_der(row->issuer);
-    if (!module || !issuer || is_revoked({*module, *issuer}, trust.crls))
+    if (is_revoked({row->module, row->station}, trust.crls))
         return std::nullopt;
-    auto peer = peer_of(*module, Means::psk);
-    if (!peer || peer->chip != row->chip || peer->epoch != row->epoch)
-        return std::nullopt;
-    return FoundKey{*std::move(row), *std::move(peer)};
+    Peer peer{row->identity, row->chip, row->epoch, Means::psk};
+    return FoundKey{*std::move(row), std::move(peer)};
 }
 
 std::optional<Secret> psk_of(const Sealer& sealer, const FoundKey& found, BytesView psk_identity)

@@ -14,12 +14,16 @@ namespace {
 
 constexpr int busy_timeout_ms = 5000;
 
-// SQLite would create it with the umask's mode, and gives its side files the mode of the main one.
+// SQLite would create it with the umask's mode, and gives its side files the mode of the main one. A database that is
+// there is not opened here: closing a descriptor gives up this process's locks on the file (fcntl(2)), those of another
+// connection too, and the next program that closes the database would take the write-ahead log away from under it.
 void create_private(const std::filesystem::path& path)
 {
-    const Fd fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-    if (!fd)
-        throw_errno("cannot open " + path.string());
+    const Fd fd(open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+    if (!fd && errno != EEXIST)
+        throw_errno("cannot create " + path.string());
+    if (std::filesystem::is_symlink(std::filesystem::symlink_status(path)))
+        throw Error(Reason::storage_failed, path.string() + " is a symbolic link");
 }
 
 void configure(SQLite::Database& database)

@@ -106,6 +106,16 @@ TEST_F(Memory, A32_RevocationOfTheCertificateEndsItsKey)
     EXPECT_FALSE(in_force(theirs, test::now, {pki.crl(pki.station_signing.certificate)})) << "the station was revoked";
 }
 
+TEST_F(Memory, Attack07_WhatIsNoNameIsAsGoodAsRevoked)
+{
+    const auto name = name_of(device.module.certificate);
+    EXPECT_FALSE(is_revoked({name}, {}));
+    for (const auto& broken : {CertificateName{{}, name.serial}, CertificateName{{0x30, 0x7F}, name.serial},
+                               CertificateName{name.issuer, ""}, CertificateName{name.issuer, "0x"}})
+        EXPECT_TRUE(is_revoked({broken}, {}));
+    EXPECT_TRUE(is_revoked({name}, {pki.station_crl(device.module.certificate)}));
+}
+
 TEST_F(Memory, A32_ARowThatWasChangedGivesNoKey)
 {
     const auto key = make(device);
@@ -122,8 +132,12 @@ TEST_F(Memory, A32_ARowThatWasChangedGivesNoKey)
         [](StoredKey& r) { r.made += std::chrono::seconds(1); },
         [](StoredKey& r) { r.rotate_after += std::chrono::seconds(1); },
         [](StoredKey& r) { r.not_after += std::chrono::days(1); },
-        [](StoredKey& r) { r.module_certificate.back() ^= 1; },
-        [](StoredKey& r) { r.issuer.back() ^= 1; },
+        [](StoredKey& r) { r.identity.kind = "imei"; },
+        [](StoredKey& r) { r.identity.value += "1"; },
+        [](StoredKey& r) { r.module.issuer.back() ^= 1; },
+        [](StoredKey& r) { r.module.serial = r.station.serial; },
+        [](StoredKey& r) { std::swap(r.module, r.station); },
+        [](StoredKey& r) { r.station.serial.back() = r.station.serial.back() == '0' ? '1' : '0'; },
         [](StoredKey& r) { r.sealed.front() ^= 1; },
         [](StoredKey& r) { r.sealed[14] ^= 1; },
         [](StoredKey& r) { r.sealed.back() ^= 1; },
