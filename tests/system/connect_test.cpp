@@ -22,6 +22,26 @@ Finished authority(const std::filesystem::path& directory, Arguments arguments)
     return finished;
 }
 
+// What `imprintctl connect` brings back for a request. Its standard input stays open until the answer has ended: to
+// nginx a client that has stopped sending is gone.
+Finished request(const DaemonProcess& device, const std::string& address, const std::string& text)
+{
+    const std::string script = "import subprocess, sys\n"
+                               "p = subprocess.Popen(sys.argv[2:], stdin=subprocess.PIPE, stdout=subprocess.PIPE)\n"
+                               "try:\n"
+                               "    p.stdin.write(sys.argv[1].encode()); p.stdin.flush()\n"
+                               "except BrokenPipeError:\n"
+                               "    pass\n"
+                               "sys.stdout.buffer.write(p.stdout.read())\n"
+                               "try:\n"
+                               "    p.stdin.close()\n"
+                               "except BrokenPipeError:\n"
+                               "    pass\n"
+                               "sys.exit(p.wait())\n";
+    return device.run({"python3", "-c", script, text, DaemonProcess::imprintctl_path(), "connect", "--central", address,
+                       "--alpn", "http/1.1"});
+}
+
 // Tells every client who it is. In one process of this user's, and not on the network.
 class Nginx {
 public:
@@ -87,11 +107,7 @@ protected:
         ASSERT_EQ(personalize(), "");
         ASSERT_EQ(state(), "s \"operating\"");
     }
-    Finished get(const Nginx& nginx)
-    {
-        return device.imprintctl({"connect", "--central", nginx.address(), "--alpn", "http/1.1"},
-                                 "GET / HTTP/1.0\r\n\r\n");
-    }
+    Finished get(const Nginx& nginx) { return request(device, nginx.address(), "GET / HTTP/1.0\r\n\r\n"); }
     std::filesystem::path keys;
 };
 
@@ -203,8 +219,8 @@ protected:
     }
     std::string get()
     {
-        const auto answer = device.imprintctl({"connect", "--central", factory.central_address(), "--alpn", "http/1.1"},
-                                              "GET / HTTP/1.1\r\nHost: central\r\nConnection: close\r\n\r\n");
+        const auto answer =
+            request(device, factory.central_address(), "GET / HTTP/1.1\r\nHost: central\r\nConnection: close\r\n\r\n");
         return answer.out + answer.err;
     }
 };
