@@ -99,7 +99,7 @@ asio::awaitable<void> SerialListener::Impl::get_out()
 // False: the line has hung up.
 asio::awaitable<bool> SerialListener::Impl::fall_silent()
 {
-    std::array<std::uint8_t, 4096> rest{};
+    Bytes rest(4096);
     Patience patience(in);
     error_code error;
     while (!error) {
