@@ -70,6 +70,7 @@ const sd_bus_vtable device1[] = {
     SD_BUS_METHOD_WITH_ARGS("Restore", SD_BUS_ARGS("ay", record), SD_BUS_NO_RESULT, method<&Service::restore>, open),
     SD_BUS_METHOD_WITH_ARGS("UpdateCentral", SD_BUS_ARGS("ay", set), SD_BUS_NO_RESULT, method<&Service::update_central>,
                             open),
+    SD_BUS_METHOD_WITH_ARGS("AdoptRoot", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method<&Service::adopt_root>, open),
     SD_BUS_METHOD_WITH_ARGS("Cancel", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method<&Service::cancel>, open),
     SD_BUS_METHOD_WITH_ARGS("Connect", SD_BUS_ARGS("s", address, "a{sv}", options), SD_BUS_RESULT("h", channel),
                             method<&Service::connect>, open),
@@ -88,6 +89,7 @@ constexpr auto* enter_personalization = "org.imprint.Device1.enter-personalizati
 constexpr auto* recover = "org.imprint.Device1.recover";
 constexpr auto* restore = "org.imprint.Device1.restore";
 constexpr auto* update_central = "org.imprint.Device1.update-central";
+constexpr auto* adopt_root = "org.imprint.Device1.adopt-root";
 constexpr auto* connect = "org.imprint.Device1.connect";
 constexpr auto* cancel = "org.imprint.Device1.cancel";
 } // namespace action
@@ -207,6 +209,11 @@ void Service::restore(sd_bus_message* call)
     begin(call, action::restore, [this, record = std::move(record)](const auto& progress, const auto& cancelled) {
         device_.restore(record, progress, cancelled);
     });
+}
+
+void Service::adopt_root(sd_bus_message* call)
+{
+    begin(call, action::adopt_root, [this](const auto& progress, const auto&) { device_.adopt_root(progress); });
 }
 
 void Service::update_central(sd_bus_message* call)

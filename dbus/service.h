@@ -53,6 +53,7 @@ public:
     void recover(sd_bus_message* call);
     void restore(sd_bus_message* call);
     void update_central(sd_bus_message* call);
+    void adopt_root(sd_bus_message* call);
     void cancel(sd_bus_message* call);
     void connect(sd_bus_message* call);
     void connect_to(sd_bus_message* call);

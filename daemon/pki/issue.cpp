@@ -147,6 +147,15 @@ Certificate issue_checking_ca(EVP_PKEY* key, const std::string& common_name, Val
     return finish(certificate, certificate.x509(), key);
 }
 
+Certificate issue_link(const Issuer& present, const Certificate& next)
+{
+    const Validity validity{next.not_before(), std::min(next.not_after(), present.certificate.not_after())};
+    auto certificate = blank(public_key(next.spki()).get(), next.common_name(), validity);
+    add_basic_constraints(certificate.x509(), true, no_path_limit);
+    add_key_usage(certificate.x509(), KU_KEY_CERT_SIGN | KU_CRL_SIGN);
+    return finish(certificate, present.certificate.x509(), present.key);
+}
+
 Certificate issue_ca(const Issuer& issuer, BytesView spki, Role role, const std::string& common_name, Validity validity,
                      const Scope& scope)
 {

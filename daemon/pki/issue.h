@@ -19,6 +19,8 @@ struct Issuer {
     EVP_PKEY* key;
 };
 
+// The next checking key, certified by the present one, under the name of its own root: a link certificate.
+Certificate issue_link(const Issuer& present, const Certificate& next);
 Certificate issue_checking_ca(EVP_PKEY* key, const std::string& common_name, Validity validity);
 // identity_ca and station_signing (CAs, for the identities of `scope`), station_tls, archive and central (servers;
 // names become dNSName or iPAddress SANs), station_operator (a client).

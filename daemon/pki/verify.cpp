@@ -185,6 +185,20 @@ Verdict check_roles(const Certificates& chain, Role role)
     return accepted();
 }
 
+// The root whose key certified the key of `root` in a link certificate of the bundle, or nullptr.
+const Certificate* predecessor(const Trust& trust, const Certificate& root)
+{
+    for (const auto& link : trust.intermediates) {
+        if (link.spki() != root.spki() || !has_role(link, Role::checking_ca))
+            continue;
+        const auto former =
+            std::ranges::find_if(trust.anchors, [&](const auto& anchor) { return signed_by(link, anchor); });
+        if (former != trust.anchors.end())
+            return &*former;
+    }
+    return nullptr;
+}
+
 // A device's certificate names an identity that its issuer may give.
 Verdict check_issuers_scope(const Certificates& chain, Role role)
 {
@@ -214,6 +228,24 @@ Bytes anchor_digest(const Trust& trust)
     if (trust.anchors.empty())
         throw Error(Reason::not_configured, "the trust bundle has no self-signed certificate");
     return sha256(trust.anchors.front().spki());
+}
+
+std::vector<Bytes> anchor_history(const Trust& trust)
+{
+    std::vector<Bytes> digests{anchor_digest(trust)};
+    const Certificate* present = &trust.anchors.front();
+    while (present != nullptr) {
+        const auto* former = predecessor(trust, *present);
+        present = nullptr;
+        if (former == nullptr)
+            continue;
+        const auto digest = sha256(former->spki());
+        if (std::ranges::find(digests, digest) != digests.end())
+            continue; // the chain of links bites its tail
+        digests.push_back(digest);
+        present = former;
+    }
+    return digests;
 }
 
 Result<Certificates> verify(const Certificate& leaf, const Certificates& untrusted, const Trust& trust, Role role,

@@ -20,6 +20,9 @@ Trust trust_from_pem(BytesView pem);
 
 // SHA-256 over the DER of the first anchor's SubjectPublicKeyInfo: what the TPM's anchor index remembers.
 Bytes anchor_digest(const Trust& trust);
+// That digest, and behind it those of the checking keys before it, as far back as the bundle proves them: by a link
+// certificate for the newer key, signed by the older one, whose root is an anchor, too.
+std::vector<Bytes> anchor_history(const Trust& trust);
 
 // The chain from `leaf` to an anchor (leaf first), or the reason against it: untrusted_certificate, wrong_role,
 // certificate_expired, certificate_not_yet_valid, certificate_revoked, identity_out_of_scope (scope.h). Named curves

@@ -64,6 +64,15 @@ std::uint64_t SecurityModule::prepare(BytesView anchor)
     return read_epoch();
 }
 
+void SecurityModule::replace_anchor(BytesView present, BytesView next)
+{
+    const auto found = look();
+    require_ours();
+    if (anchor_status() != AnchorStatus::written || !found.anchor || !equal(*found.anchor, present))
+        throw Error(Reason::anchor_mismatch, "the TPM remembers another checking key");
+    prepare_anchor(next);
+}
+
 Transient SecurityModule::create_primary(const TPMT_PUBLIC& area_template, TPMT_PUBLIC& area)
 {
     const TPM2B_SENSITIVE_CREATE sensitive{};

@@ -78,6 +78,9 @@ public:
     // one with an anchor is never touched. Returns the epoch. Throws Error(tpm_handle_taken) if something foreign
     // stands at a handle of ours, Error(anchor_mismatch) if another anchor was written before; both change nothing.
     std::uint64_t prepare(BytesView anchor);
+    // Another checking key to remember, in one write, instead of `present` (Error(anchor_mismatch) if it is not that).
+    // Whoever calls has seen the proof that the one vouches for the other. [8, 9 with an owner authorization]
+    void replace_anchor(BytesView present, BytesView next);
 
     const TPMT_PUBLIC& storage_key(); // Error(tpm_refused) where there is none [0, 1 the first time]
     const TPMT_PUBLIC& identity_key();

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # bash completion for imprintctl(1)
 _imprintctl() {
-    local commands='status personalize enter-operating enter-personalization export-backup export-certificate recover restore update-central connect link cancel'
+    local commands='status personalize enter-operating enter-personalization export-backup export-certificate recover restore update-central adopt-root connect link cancel'
     local options='--json --quiet --help --version' command='' word
     local current=${COMP_WORDS[COMP_CWORD]}
     COMPREPLY=()

@@ -133,6 +133,7 @@ public:
         serve_link(device);
     }
 
+    void adopt_root() { change("AdoptRoot", {}); }
     void cancel() { client_.call("Cancel"); }
 
     void end_progress() { output_.end_progress(); }
@@ -302,6 +303,7 @@ void declare(CLI::App& app, Options& options, Command& chosen)
     add("update-central", "Install a newer list of the central system's keys", &Commands::update_central)
         ->add_option("FILE", options.file, "File, or - for stdin")
         ->required();
+    add("adopt-root", "Make the TPM remember the manufacturer's new checking key", &Commands::adopt_root);
     add("link", "Let a courier introduce this device, over standard input and output", &Commands::link);
     add("cancel", "End the running call", &Commands::cancel);
 }

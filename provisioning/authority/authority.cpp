@@ -7,6 +7,7 @@
 #include "provisioning/authority/new_directory.h"
 
 #include <algorithm>
+#include <charconv>
 
 namespace imprint::authority {
 
@@ -19,6 +20,10 @@ constexpr std::size_t max_pem = 64 * 1024;
 constexpr std::size_t max_crl = 8 * 1024 * 1024;
 constexpr mode_t public_mode = 0644;
 constexpr auto* crl_file = "checking-ca.crl";
+// Of a rollover; none of them where there was none.
+constexpr auto* former_file = "former.pem";
+constexpr auto* links_file = "links.pem";
+constexpr auto* former_lists_file = "former.crl";
 constexpr std::chrono::hours clock_tolerance{1}; // between this machine and those that check
 
 pki::Validity validity_of(pki::Time now, Days lifetime)
@@ -48,6 +53,29 @@ pki::Certificate read_certificate(const fs::path& file)
         throw Error(Reason::not_configured, file.string() + " holds no certificate");
     return certificates.front();
 }
+
+// None where there is no such file.
+pki::Certificates read_certificates(const fs::path& file)
+{
+    const auto pem = read_file(file, max_pem);
+    return pem ? pki::certificates_from_pem(*pem) : pki::Certificates();
+}
+
+// "Example Checking CA", "Example Checking CA G2", ...: roots of different keys have different names.
+std::string next_name(const std::string& name)
+{
+    const auto mark = name.rfind(" G");
+    unsigned generation = 1;
+    const auto* end = name.data() + name.size();
+    if (mark != std::string::npos) {
+        const auto [rest, fault] = std::from_chars(name.data() + mark + 2, end, generation);
+        if (fault == std::errc() && rest == end)
+            return name.substr(0, mark) + " G" + std::to_string(generation + 1);
+    }
+    return name + " G2";
+}
+
+void append(Bytes& to, const Bytes& from) { to.insert(to.end(), from.begin(), from.end()); }
 
 void check_name(const std::string& name)
 {
@@ -84,8 +112,11 @@ Bytes given_or_new(const fs::path& given, const fs::path& file, const std::optio
 // Writes certificates beside their keys, and remembers them by the names they will have.
 class Output {
 public:
-    explicit Output(fs::path place)
+    // `links` go along with every certificate that the checking key issues: parties that know a former root only need
+    // them.
+    explicit Output(fs::path place, pki::Certificates links = {})
         : place_(std::move(place))
+        , links_(std::move(links))
         , directory_(place_)
     {
     }
@@ -94,7 +125,9 @@ public:
 
     void certificate(const std::string& name, Role role, const pki::Certificate& certificate)
     {
-        write(name + ".pem", pki::to_pem({certificate}));
+        pki::Certificates chain{certificate};
+        chain.insert(chain.end(), links_.begin(), links_.end());
+        write(name + ".pem", pki::to_pem(chain));
         issued_.push_back({place_ / (name + ".pem"), role, certificate});
     }
 
@@ -111,6 +144,7 @@ public:
 
 private:
     fs::path place_;
+    pki::Certificates links_;
     NewDirectory directory_;
     std::vector<Issued> issued_;
 };
@@ -161,6 +195,8 @@ Authority::Authority(fs::path directory, Keys keys)
     , keys_(std::move(keys))
     , checking_(read_certificate(directory_ / "checking-ca.pem"))
     , identity_(read_certificate(directory_ / "identity-ca.pem"))
+    , former_(read_certificates(directory_ / former_file))
+    , links_(read_certificates(directory_ / links_file))
 {
 }
 
@@ -183,7 +219,7 @@ std::vector<Issued> Authority::station(const Request& request, pki::Time now) co
     const auto validity = validity_below(checking_, now, request.lifetime);
     const auto key = checking_key();
     const pki::Issuer issuer{checking_, key.get()};
-    Output output(request.output.empty() ? directory_ / "stations" / request.name : request.output);
+    Output output(request.output.empty() ? directory_ / "stations" / request.name : request.output, links_);
     const auto signing = given_or_new(request.signing_public_key, output.key("signing"), request.passphrase);
     output.certificate(
         "signing", Role::station_signing,
@@ -206,7 +242,7 @@ std::vector<Issued> Authority::with_tls(const Request& request, const std::strin
     check_name(request.name);
     const auto validity = validity_below(checking_, now, request.lifetime);
     const auto key = checking_key();
-    Output output(request.output.empty() ? directory_ / kind / request.name : request.output);
+    Output output(request.output.empty() ? directory_ / kind / request.name : request.output, links_);
     add_tls(output, {checking_, key.get()}, role, request, validity);
     output.write("trust.pem", trust_bundle());
     return output.commit();
@@ -251,13 +287,52 @@ std::vector<pki::Certificate> Authority::revoke(const std::vector<fs::path>& fil
     return fresh;
 }
 
-Bytes Authority::trust_bundle() const
+std::vector<Issued> Authority::rollover(const Rollover& next, pki::Time now) const
 {
-    Bytes bundle = pki::to_pem({checking_, identity_});
-    if (const auto list = crl()) {
-        const auto pem = list->pem();
-        bundle.insert(bundle.end(), pem.begin(), pem.end());
+    const auto validity = validity_of(now, next.lifetime);
+    const auto present = checking_key();
+    Output output(next.output);
+    const auto key = existing_or_new(next.checking, output.key("checking-ca"), "P-384", next.passphrase);
+    if (pki::spki(key.get()) == checking_.spki())
+        throw Error(Reason::invalid_argument, "the next checking key is the present one");
+    const auto root = pki::issue_checking_ca(key.get(), next_name(checking_.common_name()), validity);
+    output.certificate("checking-ca", Role::checking_ca, root);
+    output.certificate(
+        "identity-ca", Role::identity_ca,
+        pki::issue_ca({root, key.get()}, identity_.spki(), Role::identity_ca, identity_.common_name(), validity));
+    if (keys_.identity.empty())
+        pki::store_key(output.key("identity-ca"),
+                       pki::load_key((directory_ / "identity-ca.key").string(), keys_.passphrase).get(),
+                       next.passphrase);
+
+    auto links = links_;
+    links.insert(links.begin(), pki::issue_link({checking_, present.get()}, root));
+    auto former = former_;
+    former.insert(former.begin(), checking_);
+    output.write(links_file, pki::to_pem(links));
+    output.write(former_file, pki::to_pem(former));
+    Bytes lists = former_lists();
+    if (const auto list = crl())
+        append(lists, list->pem());
+    if (!lists.empty())
+        output.write(former_lists_file, lists);
+    return output.commit();
+}
+
+Bytes Authority::former_lists() const { return read_file(directory_ / former_lists_file, max_crl).value_or(Bytes()); }
+
+Bytes Authority::trust_bundle(bool with_former) const
+{
+    Bytes bundle = pki::to_pem({checking_});
+    if (with_former)
+        append(bundle, pki::to_pem(former_));
+    append(bundle, pki::to_pem({identity_}));
+    if (with_former) {
+        append(bundle, pki::to_pem(links_));
+        append(bundle, former_lists());
     }
+    if (const auto list = crl())
+        append(bundle, list->pem());
     return bundle;
 }
 

@@ -46,6 +46,14 @@ struct Request {
 std::vector<Issued> initialize(const std::filesystem::path& directory, const std::string& name, const Keys& keys,
                                Days lifetime, pki::Time now);
 
+// How a checking key hands over to the next.
+struct Rollover {
+    std::filesystem::path output; // the next authority's directory, made by this
+    std::string checking; // the next checking key as an OSSL_STORE URI; empty: it is made
+    std::optional<Secret> passphrase; // for the private keys that are written
+    Days lifetime{};
+};
+
 class Authority {
 public:
     // Throws Error(not_configured) if initialize() has not made the directory.
@@ -60,18 +68,25 @@ public:
     // Enters certificates of the checking CA into its CRL, each once and for ever; returns those that are new.
     // Throws Error(invalid_argument) for what it has not issued: nothing is revoked then.
     std::vector<pki::Certificate> revoke(const std::vector<std::filesystem::path>& files, pki::Time now) const;
-    Bytes trust_bundle() const; // checking CA first, then the identity CA, then the CRL if there is one
+    // Makes the directory of an authority with another checking key and the same identity CA's key: a new root,
+    // certified by this one's key in a link certificate, and all that went before. This directory stays as it is.
+    std::vector<Issued> rollover(const Rollover& next, pki::Time now) const;
+    // Checking CA first, former roots if `with_former`, then the identity CA, links between roots, the CRLs there are.
+    Bytes trust_bundle(bool with_former = true) const;
     std::vector<Issued> issued() const; // the CAs, and what lies in stations/, archives/, centrals/ and operators/
 
 private:
     pki::Key checking_key() const;
     std::optional<pki::Crl> crl() const;
+    Bytes former_lists() const; // CRLs of former roots, PEM
     std::vector<Issued> with_tls(const Request& request, const std::string& kind, pki::Role role, pki::Time now) const;
 
     std::filesystem::path directory_;
     Keys keys_;
     pki::Certificate checking_;
     pki::Certificate identity_;
+    pki::Certificates former_; // roots before this one, the newest first
+    pki::Certificates links_; // by which each certified the next one, in the same order
 };
 
 } // namespace imprint::authority

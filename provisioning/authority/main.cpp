@@ -25,6 +25,8 @@ struct Options {
     std::optional<int> days;
     Keys keys;
     Request request;
+    Rollover rollover;
+    bool without_former = false;
     std::vector<std::string> identities;
     std::vector<std::filesystem::path> files;
 };
@@ -62,7 +64,18 @@ void revoke(Options& options)
     print_revoked(fresh, options.json);
 }
 
-void write_trust_bundle(Options& options) { std::cout << as_text(authority(options).trust_bundle()) << std::flush; }
+void roll_over(Options& options)
+{
+    auto& next = options.rollover;
+    next.passphrase = std::move(options.request.passphrase);
+    next.lifetime = Days(options.days.value_or(ca_days));
+    print(authority(options).rollover(next, now()), options.json);
+}
+
+void write_trust_bundle(Options& options)
+{
+    std::cout << as_text(authority(options).trust_bundle(!options.without_former)) << std::flush;
+}
 
 void show(Options& options) { print(authority(options).issued(), options.json); }
 
@@ -122,7 +135,16 @@ void declare(CLI::App& app, Options& options, Command& chosen)
     add("revoke", "Revoke certificates of the checking CA", revoke)
         ->add_option("FILE", options.files, "PEM certificates")
         ->required();
-    add("trust-bundle", "Write trust.pem for devices, stations and archives to stdout", write_trust_bundle);
+    auto* rollover = add("rollover", "Make the next authority: a new checking key, signed by this one", roll_over);
+    rollover->add_option("--output", options.rollover.output, "Its directory; this one stays as it is")->required();
+    rollover->add_option("--next-checking-key", options.rollover.checking,
+                         "OSSL_STORE URI of the new key (default: one is made)");
+    rollover->add_option("--output-passphrase", options.output_passphrase_source,
+                         "Encrypt the keys that are written: fd:N or credential:NAME");
+    rollover->add_option("--days", options.days, "How long the new CAs are valid (default: 14600)");
+    add("trust-bundle", "Write trust.pem for devices, stations and archives to stdout", write_trust_bundle)
+        ->add_flag("--without-former", options.without_former,
+                   "After a rollover: trust the newest checking key alone, and link no former one to it");
     add("show", "List the certificates below the directory", show);
 }
 

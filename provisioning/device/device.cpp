@@ -217,6 +217,11 @@ void Device::enter_personalization(const Progress& progress)
     impl_->guard([&] { impl_->enter_personalization(checked(progress, nullptr)); });
 }
 
+void Device::adopt_root(const Progress& progress)
+{
+    impl_->guard([&] { impl_->adopt_root(checked(progress, nullptr)); });
+}
+
 Bytes Device::export_backup() const { return impl_->record(); }
 
 void Device::recover(const std::string& archive, const Progress& progress, const tls::Cancel& cancel)

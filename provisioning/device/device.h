@@ -80,6 +80,9 @@ public:
                      const protocol::IntroductionCode* introduction = nullptr);
     void enter_operating(const Progress& progress);
     void enter_personalization(const Progress& progress);
+    // Makes the TPM remember the bundle's checking key instead of an earlier one that certified it. One write; nothing
+    // if it does so already. Error(root_not_certified).
+    void adopt_root(const Progress& progress);
     Bytes export_backup() const; // the newest record's bytes; Error(wrong_state) if there is none
 
     // From an archive's address ("http://host:port") or a record handed in. After TPM2_Clear it prepares the TPM anew.

@@ -42,6 +42,7 @@ public:
     // lifecycle.cpp
     void enter_operating(const Progress& progress);
     void enter_personalization(const Progress& progress);
+    void adopt_root(const Progress& progress);
 
     // recover.cpp
     void recover(const std::string& archive, const Progress& progress, const tls::Cancel& cancel);

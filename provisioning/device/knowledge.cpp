@@ -92,13 +92,17 @@ Knowledge look(tpm::Worker& worker, const lifecycle::Store& store, const Setting
     Knowledge known;
     known.capabilities = before.capabilities;
     known.files = store.load();
+    std::vector<Bytes> history;
     try {
-        known.anchor = pki::anchor_digest(read_trust(settings));
+        history = pki::anchor_history(read_trust(settings));
     } catch (const Error& error) {
         known.notes.emplace_back(error.what());
     }
     try {
         worker.call([&](tpm::SecurityModule& module) { look_at_tpm(known, module); });
+        known.anchor = fitting_anchor(history, known.tpm.anchor);
+        if (!history.empty() && known.anchor != history.front())
+            known.notes.emplace_back("the trust bundle has a newer checking key; AdoptRoot makes the TPM remember it");
         known.chip_identifier = identifier(known);
         judge_anew(known);
     } catch (const Error& error) {
@@ -108,6 +112,13 @@ Knowledge look(tpm::Worker& worker, const lifecycle::Store& store, const Setting
         known.notes.emplace_back(error.what());
     }
     return known;
+}
+
+Bytes fitting_anchor(const std::vector<Bytes>& history, const std::optional<Bytes>& remembered)
+{
+    if (history.empty())
+        return {};
+    return remembered && std::ranges::count(history, *remembered) > 0 ? *remembered : history.front();
 }
 
 void reload(Knowledge& known, const lifecycle::Store& store)

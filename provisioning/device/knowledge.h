@@ -13,7 +13,9 @@ struct Knowledge {
     std::vector<tpm::EndorsementKey> endorsement_keys; // only where the files do not vouch for the chip
     lifecycle::Content files;
     std::string chip_identifier;
-    Bytes anchor; // of the trust bundle; empty if that cannot be read
+    // Of the trust bundle: what the TPM remembers, if the bundle proves that it led to its checking key; otherwise the
+    // digest of that. Empty if the bundle cannot be read.
+    Bytes anchor;
     lifecycle::State state = lifecycle::State::tpm_unavailable;
     Reason fault = Reason::tpm_unavailable; // in the state of this name: why
     std::vector<std::string> notes; // why the TPM or the bundle is of no use, and what else went wrong
@@ -35,6 +37,9 @@ Knowledge look(tpm::Worker& worker, const lifecycle::Store& store, const Setting
 void reload(Knowledge& known, const lifecycle::Store& store);
 
 Status status_of(const Knowledge& known);
+
+// The digest of the bundle's history (pki::anchor_history) that `remembered` is, or the newest.
+Bytes fitting_anchor(const std::vector<Bytes>& history, const std::optional<Bytes>& remembered);
 
 // The read-only bundle. Throws Error(not_configured).
 pki::Trust read_trust(const Settings& settings);

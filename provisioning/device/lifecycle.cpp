@@ -19,7 +19,7 @@ void Device::Impl::ensure_prepared(const pki::Trust& trust, const std::string& c
     const bool noted = chip->preparing();
     if (noted)
         store_.save(*chip);
-    const Bytes anchor = pki::anchor_digest(trust);
+    const Bytes anchor = fitting_anchor(pki::anchor_history(trust), known_.tpm.anchor);
     worker_.call([&](tpm::SecurityModule& module) {
         module.prepare(anchor);
         chip = finish_chip(*chip, module);
@@ -99,6 +99,27 @@ void Device::Impl::enter_operating(const Progress& progress)
     progress(50, "switching to the operating state");
     switch_to_operating();
     progress(100, "operating");
+}
+
+// The read-only bundle alone is no reason to remember another checking key: the old one has to have signed it.
+void Device::Impl::adopt_root(const Progress& progress)
+{
+    require({State::blank, State::personalization, State::operating, State::recovered, State::tpm_cleared,
+             State::epoch_deleted, State::disk_lost, State::disk_rolled_back, State::anchor_mismatch},
+            "AdoptRoot");
+    const auto history = pki::anchor_history(read_trust(settings_));
+    if (!known_.tpm.anchor)
+        throw Error(Reason::wrong_state, "the TPM remembers no checking key yet: Personalize makes it do so");
+    const Bytes present = *known_.tpm.anchor;
+    if (std::ranges::count(history, present) == 0)
+        throw Error(
+            Reason::root_not_certified,
+            "no certificate in the trust bundle leads from the checking key that the TPM remembers to the new one");
+    progress(0, "remembering the checking key");
+    if (present != history.front())
+        worker_.call([&](tpm::SecurityModule& module) { module.replace_anchor(present, history.front()); });
+    refresh();
+    progress(100, "the TPM remembers the checking key of the trust bundle");
 }
 
 // What is damaged is given up: chip.pb can be made anew, and where a damaged file was that of the coming epoch, a
