@@ -202,6 +202,23 @@ constexpr std::array table{
     Entry{Reason::sync_conflict, "sync-conflict", "org.imprint.Error.SyncConflict",
           "Two stations hold different records of the same thing.",
           "Look at imprint-station conflicts: nothing was lost, and an operator has to decide."},
+    Entry{Reason::identity_unconfirmed, "identity-unconfirmed", "org.imprint.Error.IdentityUnconfirmed",
+          "The identity that the device asked for waits for the operator's word.",
+          "Have it confirmed at the station, then personalize again."},
+    Entry{Reason::chip_replaced, "chip-replaced", "org.imprint.Error.ChipReplaced",
+          "The device's identity was given to another chip.",
+          "This board was taken out of service; ask the manufacturer for another identity."},
+    Entry{Reason::profile_invalid, "profile-invalid", "org.imprint.Error.ProfileInvalid",
+          "The package profile is not acceptable.", "Correct the line that it names."},
+    Entry{Reason::pool_empty, "pool-empty", "org.imprint.Error.PoolEmpty",
+          "The station has no key pair left that was made in advance.", "Fill the station's pool."},
+    Entry{Reason::data_key_not_found, "data-key-not-found", "org.imprint.Error.DataKeyNotFound",
+          "The device has no key with this label.", "See the labels that it has."},
+    Entry{Reason::data_key_unsuitable, "data-key-unsuitable", "org.imprint.Error.DataKeyUnsuitable",
+          "The key with this label is not made for this.", "See what the key can do, or take another one."},
+    Entry{Reason::newest_unproven, "newest-unproven", "org.imprint.Error.NewestUnproven",
+          "Nobody vouches that this is the newest record of the chip.",
+          "Ask the archive itself, or name the sequence that you want."},
 };
 
 const Entry& entry(Reason reason)

@@ -87,6 +87,13 @@ enum class Reason : std::uint32_t {
     certificate_outdated = 98,
     transaction_key_invalid = 99,
     sync_conflict = 100,
+    identity_unconfirmed = 101,
+    chip_replaced = 102,
+    profile_invalid = 103,
+    pool_empty = 104,
+    data_key_not_found = 105,
+    data_key_unsuitable = 106,
+    newest_unproven = 107,
 };
 
 // The name in audit logs, journal fields and --json: "untrusted-certificate".
