@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // imprint-authority: the manufacturer's offline tool.
 #include "provisioning/authority/output.h"
+#include "provisioning/server/output.h"
 
 #include <CLI/CLI.hpp>
 
@@ -150,7 +151,7 @@ void declare(CLI::App& app, Options& options, Command& chosen)
 
 int fail(const Options& options, const Refusal& refusal)
 {
-    print(refusal, options.json);
+    server::print_failure("imprint-authority", refusal, options.json);
     const bool mistake = refusal.reason == Reason::invalid_argument || refusal.reason == Reason::not_configured;
     return mistake ? usage : failed;
 }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "provisioning/authority/output.h"
 
+#include "provisioning/server/output.h"
+
 #include <openssl/evp.h>
 
 #include <nlohmann/json.hpp>
 
-#include <array>
-#include <ctime>
 #include <iostream>
 
 namespace imprint::authority {
@@ -14,16 +14,7 @@ namespace imprint::authority {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-std::string utc(pki::Time time)
-{
-    const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
-    std::tm parts{};
-    gmtime_r(&seconds, &parts);
-    std::array<char, 32> text{};
-    std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts);
-    return text.data();
-}
+using server::utc;
 
 std::string fingerprint(const pki::Certificate& certificate)
 {
@@ -82,21 +73,6 @@ void print_revoked(const std::vector<pki::Certificate>& revoked, bool json)
     std::cout << (all.empty() ? "all of them were revoked before\n"
                               : "write the new bundle with trust-bundle, and bring it to all who trust\n")
               << std::flush;
-}
-
-void print(const Refusal& failure, bool json)
-{
-    if (json) {
-        const Json error{{"reason", name(failure.reason)},
-                         {"what", sentence(failure.reason)},
-                         {"why", failure.detail},
-                         {"advice", hint(failure.reason)}};
-        std::cout << Json{{"error", error}}.dump(2) << std::endl;
-        return;
-    }
-    std::cerr << "imprint-authority: " << sentence(failure.reason) << " (" << name(failure.reason) << ")\n"
-              << "  Why:        " << failure.detail << "\n"
-              << "  What to do: " << hint(failure.reason) << std::endl;
 }
 
 } // namespace imprint::authority

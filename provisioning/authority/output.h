@@ -9,6 +9,5 @@ namespace imprint::authority {
 void print(const std::vector<Issued>& issued, bool json);
 // What was revoked just now; the rest was before.
 void print_revoked(const std::vector<pki::Certificate>& revoked, bool json);
-void print(const Refusal& failure, bool json); // to stderr; as JSON to stdout
 
 } // namespace imprint::authority

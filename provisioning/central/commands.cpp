@@ -4,27 +4,18 @@
 #include "daemon/structures/name.h"
 #include "provisioning/central/server.h"
 #include "provisioning/server/log.h"
+#include "provisioning/server/output.h"
 #include "provisioning/server/symmetric_key.h"
 
 #include <nlohmann/json.hpp>
 
-#include <array>
-#include <ctime>
 #include <iostream>
 
 namespace imprint::central {
 
-namespace {
+using server::utc;
 
-// "2026-01-02T03:04:05Z"
-std::string utc(pki::Time time)
-{
-    const std::time_t since_epoch = std::chrono::system_clock::to_time_t(time);
-    std::tm parts{};
-    gmtime_r(&since_epoch, &parts);
-    std::array<char, 32> text{};
-    return {text.data(), std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts)};
-}
+namespace {
 
 nlohmann::ordered_json describe(const StoredKey& key)
 {

@@ -3,6 +3,7 @@
 
 #include "backup/package/record.h"
 #include "provisioning/server/in_worker.h"
+#include "provisioning/server/url.h"
 
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -30,29 +31,7 @@ constexpr std::chrono::minutes kept{5};
 constexpr std::chrono::seconds pause{10}; // after a failure: nobody waits for a dead archive again and again
 constexpr std::size_t max_kept = 100'000;
 
-struct Location {
-    std::string host, port;
-};
-
-Location parse_url(const std::string& url)
-{
-    constexpr std::string_view scheme = "http://";
-    const Error bad(Reason::invalid_argument, "not the address of an archive (http://host:port): " + url);
-    if (!url.starts_with(scheme))
-        throw bad;
-    std::string rest = url.substr(scheme.size());
-    if (rest.ends_with('/'))
-        rest.pop_back();
-    const auto colon = rest.rfind(':');
-    if (rest.find('/') != std::string::npos || colon == std::string::npos || colon == 0 || colon + 1 == rest.size())
-        throw bad;
-    Location location{rest.substr(0, colon), rest.substr(colon + 1)};
-    if (location.host.front() == '[' && location.host.back() == ']')
-        location.host = location.host.substr(1, location.host.size() - 2);
-    return location;
-}
-
-asio::ip::tcp::resolver::results_type look_up(const asio::any_io_executor& executor, const Location& location)
+asio::ip::tcp::resolver::results_type look_up(const asio::any_io_executor& executor, const server::Location& location)
 {
     boost::system::error_code error;
     auto found = asio::ip::tcp::resolver(executor).resolve(location.host, location.port, error);
@@ -82,14 +61,14 @@ struct NewestRecord::Impl {
         Clock::time_point until;
     };
 
-    Location location;
+    server::Location location;
     asio::ip::tcp::resolver::results_type addresses;
     asio::thread_pool& worker;
     std::unordered_map<std::string, Known> known;
     Clock::time_point next_try;
 
     Impl(const asio::any_io_executor& executor, const std::string& url, asio::thread_pool& w)
-        : location(parse_url(url))
+        : location(server::parse_location("http", url, "an archive"))
         , addresses(look_up(executor, location))
         , worker(w)
     {

@@ -2,6 +2,7 @@
 // imprint-courier: the identification unit. It introduces devices to a station and leaves.
 #include "provisioning/courier/links.h"
 #include "provisioning/courier/output.h"
+#include "provisioning/server/output.h"
 
 #include <CLI/CLI.hpp>
 
@@ -141,10 +142,10 @@ int run(Options& options, Command command)
     try {
         return (courier.*command)();
     } catch (const Error& error) {
-        print_failure(error.refusal(), options.json);
+        server::print_failure("imprint-courier", error.refusal(), options.json);
         return courier.exit_of(error.reason());
     } catch (const std::exception& error) {
-        print_failure({Reason::internal, error.what()}, options.json);
+        server::print_failure("imprint-courier", {Reason::internal, error.what()}, options.json);
         return failed;
     }
 }

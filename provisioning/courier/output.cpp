@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "provisioning/courier/output.h"
 
+#include "provisioning/server/output.h"
 #include "provisioning/server/qr.h"
 
 #include <nlohmann/json.hpp>
 
-#include <array>
-#include <ctime>
 #include <iostream>
 #include <unistd.h>
 
@@ -15,15 +14,7 @@ namespace imprint::courier {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-std::string utc(pki::Time time)
-{
-    const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
-    std::tm parts{};
-    gmtime_r(&seconds, &parts);
-    std::array<char, 32> text{};
-    return {text.data(), std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts)};
-}
+using server::utc;
 
 } // namespace
 
@@ -70,22 +61,6 @@ void print_number(const std::string& chip, const Introduction& introduction, boo
               << ".\n";
     if (!introduction.station_address.empty())
         std::cerr << "At the device: imprintctl personalize " << introduction.station_address << "\n";
-}
-
-void print_failure(const Refusal& failure, bool json)
-{
-    if (json) {
-        const Json error{{"reason", name(failure.reason)},
-                         {"what", sentence(failure.reason)},
-                         {"why", failure.detail},
-                         {"advice", hint(failure.reason)}};
-        std::cout << Json{{"error", error}}.dump(2) << std::endl;
-        return;
-    }
-    std::cerr << "imprint-courier: " << sentence(failure.reason) << " (" << name(failure.reason) << ")\n";
-    if (!failure.detail.empty())
-        std::cerr << "  Why:        " << failure.detail << "\n";
-    std::cerr << "  What to do: " << hint(failure.reason) << std::endl;
 }
 
 } // namespace imprint::courier

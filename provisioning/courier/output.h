@@ -13,6 +13,5 @@ bool confirmed(const std::string& link, const std::string& chip);
 void print_introduced(const std::string& chip, const Introduction& introduction, bool json);
 // Shows the number, which is the only time that it is shown; `qr`: also as a QR code, for a scanner at the device.
 void print_number(const std::string& chip, const Introduction& introduction, bool json, bool qr);
-void print_failure(const Refusal& failure, bool json);
 
 } // namespace imprint::courier

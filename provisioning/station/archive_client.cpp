@@ -4,6 +4,7 @@
 #include "backup/package/record.h"
 #include "provisioning/server/log.h"
 #include "provisioning/server/tls.h"
+#include "provisioning/server/url.h"
 
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ssl/context.hpp>
@@ -26,28 +27,6 @@ namespace {
 
 constexpr std::size_t max_answer = 64 * 1024;
 constexpr std::size_t max_detail = 200;
-
-struct Location {
-    std::string host, port;
-};
-
-Location parse_url(const std::string& url)
-{
-    constexpr std::string_view scheme = "https://";
-    const Error bad(Reason::invalid_argument, "not the address of an archive (https://host:port): " + url);
-    if (!url.starts_with(scheme))
-        throw bad;
-    std::string rest = url.substr(scheme.size());
-    if (rest.ends_with('/'))
-        rest.pop_back();
-    const auto colon = rest.rfind(':');
-    if (rest.find('/') != std::string::npos || colon == std::string::npos || colon == 0 || colon + 1 == rest.size())
-        throw bad;
-    Location location{rest.substr(0, colon), rest.substr(colon + 1)};
-    if (location.host.front() == '[' && location.host.back() == ']')
-        location.host = location.host.substr(1, location.host.size() - 2);
-    return location;
-}
 
 pki::Time now() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
 
@@ -76,12 +55,12 @@ Handover judge(const http::response<Body>& response, const RecordEntry& record, 
 } // namespace
 
 struct ArchiveClient::Impl {
-    Location location;
+    server::Location location;
     std::shared_ptr<const pki::Trust> trust;
     asio::ssl::context context;
 
     Impl(const std::string& url, const Credentials& credentials)
-        : location(parse_url(url))
+        : location(server::parse_location("https", url, "an archive"))
         , trust(credentials.trust)
         , context(server::client_context({credentials.tls, credentials.tls_key.get()},
                                          {credentials.trust, pki::Role::archive, location.host}, {})

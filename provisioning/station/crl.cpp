@@ -3,23 +3,11 @@
 
 #include "daemon/base/file.h"
 
-#include <openssl/pem.h>
-
 namespace imprint::station {
 
 namespace {
 
 constexpr mode_t readable = 0644; // it is for everybody
-
-Bytes to_pem(const pki::Crl& crl)
-{
-    const Owned<BIO, BIO_free_all> bio(BIO_new(BIO_s_mem()));
-    if (!bio || PEM_write_bio_X509_CRL(bio.get(), crl.crl()) != 1)
-        throw openssl_error(Reason::internal, "cannot encode a CRL");
-    char* data = nullptr;
-    const long size = BIO_get_mem_data(bio.get(), &data);
-    return {data, data + size};
-}
 
 } // namespace
 
@@ -29,7 +17,7 @@ void write_crl(const std::filesystem::path& path, const Credentials& credentials
     auto transaction = store.begin();
     const pki::Issuer issuer{credentials.signing.front(), credentials.signing_key.get()};
     const auto crl = pki::issue_crl(issuer, store.next_crl_number(), store.revoked(), {now, now + crl_lifetime});
-    Bytes pem = to_pem(crl);
+    Bytes pem = crl.pem();
     const Bytes signers = pki::to_pem(credentials.signing); // without them nobody could check it
     pem.insert(pem.end(), signers.begin(), signers.end());
     write_file(path, pem, readable);

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "provisioning/server/output.h"
+
+#include <nlohmann/json.hpp>
+
+#include <array>
+#include <ctime>
+#include <iostream>
+
+namespace imprint::server {
+
+std::string utc(pki::Time time)
+{
+    const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
+    std::tm parts{};
+    gmtime_r(&seconds, &parts);
+    std::array<char, 32> text{};
+    return {text.data(), std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts)};
+}
+
+void print_failure(std::string_view program, const Refusal& failure, bool json)
+{
+    if (json) {
+        const nlohmann::ordered_json error{{"reason", name(failure.reason)},
+                                           {"what", sentence(failure.reason)},
+                                           {"why", failure.detail},
+                                           {"advice", hint(failure.reason)}};
+        std::cout << nlohmann::ordered_json{{"error", error}}.dump(2) << std::endl;
+        return;
+    }
+    std::cerr << program << ": " << sentence(failure.reason) << " (" << name(failure.reason) << ")\n";
+    if (!failure.detail.empty())
+        std::cerr << "  Why:        " << failure.detail << "\n";
+    std::cerr << "  What to do: " << hint(failure.reason) << std::endl;
+}
+
+} // namespace imprint::server
