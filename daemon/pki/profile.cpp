@@ -107,18 +107,6 @@ std::string_view role_name(Role role)
     return "unknown";
 }
 
-Verdict check(const DeviceIdentity& identity)
-{
-    if (identity.kind != "serial")
-        return Refusal{Reason::invalid_argument, "an unknown kind of device identity"};
-    const auto& value = identity.value;
-    if (value.empty() || value.size() > 64)
-        return Refusal{Reason::invalid_argument, "a device identity has 1 to 64 characters"};
-    if (!std::ranges::all_of(value, [](char c) { return c >= ' ' && c <= '~'; }))
-        return Refusal{Reason::invalid_argument, "a device identity is printable ASCII"};
-    return accepted();
-}
-
 std::optional<ModuleBinding> module_binding(const Certificate& certificate)
 {
     const auto value = binding(certificate.extension(module_binding_oid));

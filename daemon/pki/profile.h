@@ -42,7 +42,7 @@ struct DeviceIdentity {
     std::string value;
     friend bool operator==(const DeviceIdentity&, const DeviceIdentity&) = default;
 };
-// Printable ASCII, 1 to 64 characters, of a known kind (only "serial" is); otherwise Refusal(invalid_argument).
+// Of a known kind and in its canonical form (identity.h); otherwise Refusal(invalid_argument).
 Verdict check(const DeviceIdentity& identity);
 
 // Read back from certificates; nothing where the extension is missing or not strictly encoded.

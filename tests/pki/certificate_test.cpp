@@ -143,7 +143,7 @@ TEST(Certificates, Attack36_DeviceIdentitiesArePrintableAscii)
     EXPECT_FALSE(check(DeviceIdentity{"serial", "A\nB"}));
     EXPECT_FALSE(check(DeviceIdentity{"serial", "\x7f"}));
     EXPECT_FALSE(check(DeviceIdentity{"serial", "ü"}));
-    EXPECT_FALSE(check(DeviceIdentity{"imei", "490154203237518"}));
+    EXPECT_FALSE(check(DeviceIdentity{"imsi", "262011234567890"}));
     const auto key = generate_key("P-256");
     EXPECT_THROW(issue_identity(pki().identity_ca.issuer(), spki(key.get()), {"serial", "A\nB"}, chip), Error);
     // Not every printable character stands in a PrintableString.

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+// The kinds of device identity and the forms that people write.
+#include "daemon/pki/identity.h"
+
+#include "daemon/base/file.h"
+#include "daemon/pki/issue.h"
+#include "tests/support/process.h"
+#include "tests/support/test_pki.h"
+
+#include <gtest/gtest.h>
+
+#include <sstream>
+
+namespace imprint::pki {
+namespace {
+
+const std::string chip(64, 'a');
+
+struct Vector {
+    std::string written, expected;
+};
+
+std::vector<Vector> vectors()
+{
+    std::istringstream lines(to_string(read_file(IDENTITIES, 64 * 1024).value()));
+    std::vector<Vector> out;
+    for (std::string line; std::getline(lines, line);) {
+        const auto arrow = line.find(" => ");
+        if (!line.starts_with('#') && arrow != std::string::npos)
+            out.push_back({line.substr(0, arrow), line.substr(arrow + 4)});
+    }
+    return out;
+}
+
+DeviceIdentity split(const std::string& text)
+{
+    const auto colon = text.find(':');
+    return {text.substr(0, colon), text.substr(colon + 1)};
+}
+
+TEST(Identities, B8_WhatPeopleWriteGetsOneForm)
+{
+    ASSERT_GT(vectors().size(), 40U);
+    for (const auto& vector : vectors()) {
+        const auto parsed = parse_identity(vector.written);
+        EXPECT_EQ(parsed ? parsed->kind + ":" + parsed->value : "refused", vector.expected) << vector.written;
+    }
+}
+
+TEST(Identities, B16_InsideOnlyTheCanonicalFormIsTaken)
+{
+    for (const auto& vector : vectors()) {
+        const bool canonical = vector.written == vector.expected;
+        EXPECT_EQ(static_cast<bool>(check(split(vector.written))), canonical) << vector.written;
+    }
+}
+
+TEST(Identities, B24_EveryWrongDigitOfAnImeiIsNoticed)
+{
+    const std::string good = "490154203237518";
+    for (std::size_t i = 0; i < good.size(); ++i)
+        for (char digit = '0'; digit <= '9'; ++digit) {
+            std::string typed = good;
+            typed[i] = digit;
+            EXPECT_EQ(static_cast<bool>(check(DeviceIdentity{"imei", typed})), typed == good) << typed;
+        }
+}
+
+TEST(Identities, B2_EveryKindStandsInACertificateThatStockToolsVerify)
+{
+    const test::TestPki pki;
+    const test::TemporaryDirectory directory;
+    write_file(directory / "trust.pem", pki.trust_pem());
+    const auto key = generate_key("P-256");
+    for (const auto& identity :
+         {DeviceIdentity{"imei", "490154203237518"}, DeviceIdentity{"eui48", "00:1b:44:11:3a:b7"},
+          DeviceIdentity{"eui64", "00:1b:44:ff:fe:11:3a:b7"}, DeviceIdentity{"serial", "SN 47-11"},
+          DeviceIdentity{"uuid", "f81d4fae-7dec-11d0-a765-00a0c91e6bf6"}}) {
+        const auto certificate = issue_identity(pki.identity_ca.issuer(), spki(key.get()), identity, chip);
+        EXPECT_EQ(device_identity(certificate), identity);
+        const std::string file = directory / (identity.kind + ".pem");
+        write_file(file, to_pem({certificate}));
+        const auto verified =
+            test::run({"openssl", "verify", "-x509_strict", "-CAfile", directory / "trust.pem", file});
+        EXPECT_EQ(verified.status, 0) << verified.err;
+        const auto shown = test::run({"openssl", "x509", "-in", file, "-noout", "-subject", "-ext", "subjectAltName"});
+        EXPECT_NE(shown.out.find("serialNumber = " + identity.value), std::string::npos) << shown.out;
+    }
+    EXPECT_THROW(issue_identity(pki.identity_ca.issuer(), spki(key.get()), {"imei", "490154203237517"}, chip), Error);
+}
+
+} // namespace
+} // namespace imprint::pki
