@@ -86,6 +86,17 @@ CrlStack crls_of(const Trust& trust)
     return stack;
 }
 
+// Sets the flags, too. Lists and leniency outlive the verification.
+void use_crls(X509_STORE_CTX* context, const CrlStack& crls, Leniency& leniency, unsigned long flags)
+{
+    X509_STORE_CTX_set_app_data(context, &leniency);
+    X509_STORE_CTX_set_verify_cb(context, judge);
+    X509_STORE_CTX_set0_crls(context, crls.get());
+    if (!leniency.trust->crls.empty())
+        flags |= X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL;
+    X509_VERIFY_PARAM_set_flags(X509_STORE_CTX_get0_param(context), flags);
+}
+
 Refusal refusal_of(X509_STORE_CTX* context)
 {
     ERR_clear_error();
@@ -263,16 +274,10 @@ Result<Certificates> verify(const Certificate& leaf, const Certificates& untrust
             "cannot prepare a verification");
 
     Leniency leniency{role == Role::device_identity, &trust};
-    X509_STORE_CTX_set_app_data(context.get(), &leniency);
-    X509_STORE_CTX_set_verify_cb(context.get(), judge);
-    X509_STORE_CTX_set0_crls(context.get(), crls.get());
     auto* parameters = X509_STORE_CTX_get0_param(context.get());
     X509_VERIFY_PARAM_set_purpose(parameters, X509_PURPOSE_ANY);
     X509_VERIFY_PARAM_set_time(parameters, std::chrono::system_clock::to_time_t(now));
-    auto flags = static_cast<unsigned long>(X509_V_FLAG_X509_STRICT);
-    if (!trust.crls.empty())
-        flags |= X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL;
-    X509_VERIFY_PARAM_set_flags(parameters, flags);
+    use_crls(context.get(), crls, leniency, X509_V_FLAG_X509_STRICT);
 
     auto chain = run(context.get());
     if (!chain)
@@ -315,19 +320,21 @@ int verify_error(Reason reason)
     }
 }
 
-Verdict verify_ek(const Certificate& leaf, const Certificates& untrusted, const Certificates& vendor_cas)
+Verdict verify_ek(const Certificate& leaf, const Certificates& untrusted, const Trust& vendors)
 {
     const auto refuse = [](const std::string& detail) { return Refusal{Reason::untrusted_endorsement_key, detail}; };
     if (auto verdict = check_input(leaf, untrusted); !verdict)
         return refuse(verdict.refusal().detail);
-    const auto store = store_of(vendor_cas);
+    const auto store = store_of(vendors.anchors);
     const auto stack = stack_of(untrusted);
+    const auto crls = crls_of(vendors);
     const StoreContext context(X509_STORE_CTX_new());
     require(context && X509_STORE_CTX_init(context.get(), store.get(), leaf.x509(), stack.get()) == 1,
             "cannot prepare a verification");
+    Leniency leniency{false, &vendors};
     auto* parameters = X509_STORE_CTX_get0_param(context.get());
     X509_VERIFY_PARAM_set_purpose(parameters, X509_PURPOSE_ANY);
-    X509_VERIFY_PARAM_set_flags(parameters, X509_V_FLAG_NO_CHECK_TIME | X509_V_FLAG_PARTIAL_CHAIN);
+    use_crls(context.get(), crls, leniency, X509_V_FLAG_NO_CHECK_TIME | X509_V_FLAG_PARTIAL_CHAIN);
     if (const auto chain = run(context.get()); !chain)
         return refuse(chain.refusal().detail);
     if (X509_check_ca(leaf.x509()) != 0)

@@ -37,7 +37,8 @@ bool signed_by(const Certificate& certificate, const Certificate& signer);
 // OpenSSL's error (X509_V_ERR_...) for a TLS peer that is refused with this reason: it decides the alert.
 int verify_error(Reason reason);
 
-// An EK certificate against the TPM vendors' CAs: EKU 2.23.133.8.1 if it has EKUs at all; no clock (they outlive it).
-Verdict verify_ek(const Certificate& leaf, const Certificates& untrusted, const Certificates& vendor_cas);
+// An EK certificate against the TPM vendors' CAs (anchors, self-signed or not) and what lists of theirs are at hand:
+// EKU 2.23.133.8.1 if it has EKUs at all; no clock (they outlive it). Refusal(untrusted_endorsement_key).
+Verdict verify_ek(const Certificate& leaf, const Certificates& untrusted, const Trust& vendors);
 
 } // namespace imprint::pki

@@ -93,22 +93,28 @@ Credentials load_tls_credentials(const CredentialSources& sources, pki::Time now
     return credentials;
 }
 
-pki::Certificates load_vendor_cas(const std::filesystem::path& path)
+pki::Trust load_vendors(const std::filesystem::path& path)
 {
-    if (!std::filesystem::is_directory(path))
-        return read_chain(path);
-    std::vector<std::filesystem::path> files;
-    for (const auto& entry : std::filesystem::directory_iterator(path))
-        if (entry.path().extension() == ".pem" || entry.path().extension() == ".crt")
-            files.push_back(entry.path());
-    std::ranges::sort(files);
-    pki::Certificates all;
-    for (const auto& file : files)
-        for (const auto& certificate : pki::certificates_from_pem(read_pem(file)))
-            all.push_back(certificate);
-    if (all.empty())
-        throw Error(Reason::not_configured, path.string() + " holds no .pem or .crt file with a certificate");
-    return all;
+    std::vector<std::filesystem::path> files{path};
+    if (std::filesystem::is_directory(path)) {
+        files.clear();
+        for (const auto& entry : std::filesystem::directory_iterator(path))
+            for (const auto* kind : {".pem", ".crt", ".crl"})
+                if (entry.path().extension() == kind)
+                    files.push_back(entry.path());
+        std::ranges::sort(files);
+    }
+    pki::Trust vendors;
+    for (const auto& file : files) {
+        const Bytes pem = read_pem(file);
+        for (const auto& certificate : pki::certificates_from_pem(pem))
+            vendors.anchors.push_back(certificate);
+        for (const auto& crl : pki::crls_from_pem(pem))
+            vendors.crls.push_back(crl);
+    }
+    if (vendors.anchors.empty())
+        throw Error(Reason::not_configured, path.string() + " holds no certificate in PEM (.pem or .crt)");
+    return vendors;
 }
 
 } // namespace imprint::station

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "provisioning/station/endorsement.h"
 
+#include "daemon/pki/roca.h"
 #include "daemon/structures/marshal.h"
 #include "daemon/structures/name.h"
 #include "daemon/structures/templates.h"
@@ -13,7 +14,7 @@ constexpr int max_chain = 8;
 
 Refusal untrusted(const std::string& detail) { return {Reason::untrusted_endorsement_key, detail}; }
 
-Verdict check_vendor(const protocol::EndorsementKey& key, const Endorsement& read, const pki::Certificates& vendor_cas)
+Verdict check_vendor(const protocol::EndorsementKey& key, const Endorsement& read, const pki::Trust& vendors)
 {
     if (key.certificate().empty())
         return untrusted("no certificate, and not on the allow-list");
@@ -29,7 +30,7 @@ Verdict check_vendor(const protocol::EndorsementKey& key, const Endorsement& rea
             return untrusted("a certificate of its chain cannot be read");
         chain.push_back(*certificate);
     }
-    const auto verdict = pki::verify_ek(*leaf, chain, vendor_cas);
+    const auto verdict = pki::verify_ek(*leaf, chain, vendors);
     return verdict ? verdict : untrusted(verdict.refusal().detail);
 }
 
@@ -50,12 +51,14 @@ Result<Endorsement> read_endorsement(const protocol::EndorsementKey& key)
     return Endorsement{*area, structures::chip_identifier(*spki)};
 }
 
-Verdict check_endorsement(const protocol::EndorsementKey& key, const Endorsement& read,
-                          const pki::Certificates& vendor_cas, bool on_allow_list)
+Verdict check_endorsement(const protocol::EndorsementKey& key, const Endorsement& read, const pki::Trust& vendors,
+                          bool on_allow_list)
 {
+    if (pki::has_roca_fingerprint(structures::to_spki(read.area).or_throw()))
+        return untrusted("the key can be factored (CVE-2017-15361)");
     if (on_allow_list)
         return accepted();
-    return check_vendor(key, read, vendor_cas);
+    return check_vendor(key, read, vendors);
 }
 
 } // namespace imprint::station

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which TPMs a station believes in: those whose vendor certified the endorsement key, and those whose key's digest the
-// operator imported. There is no third way.
+// operator imported. There is no third way, and none for a key that anybody can factor.
 #pragma once
 
 #include "daemon/pki/verify.h"
@@ -22,7 +22,7 @@ struct Endorsement {
 Result<Endorsement> read_endorsement(const protocol::EndorsementKey& key);
 
 // A certificate counts only for the very key of the area. Refusal(untrusted_endorsement_key).
-Verdict check_endorsement(const protocol::EndorsementKey& key, const Endorsement& read,
-                          const pki::Certificates& vendor_cas, bool on_allow_list);
+Verdict check_endorsement(const protocol::EndorsementKey& key, const Endorsement& read, const pki::Trust& vendors,
+                          bool on_allow_list);
 
 } // namespace imprint::station

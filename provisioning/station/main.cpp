@@ -69,7 +69,7 @@ int serve(Options& options)
         options.master_key.empty() ? (options.state / "master.key").string() : options.master_key;
     options.profile.module_lifetime = std::chrono::days(options.module_days);
     Station station{.credentials = credentials(options),
-                    .vendor_cas = options.vendor_ca.empty() ? pki::Certificates{} : load_vendor_cas(options.vendor_ca),
+                    .vendors = options.vendor_ca.empty() ? pki::Trust{} : load_vendors(options.vendor_ca),
                     .master_key = load_master_key(master_key),
                     .profile = options.profile};
     options.server.state = options.state;
@@ -119,7 +119,7 @@ void add_server(CLI::App& app, Options& o, Action& action)
         "Where couriers send devices (default: where they are configured to)");
     add_credentials(*serve_command, o);
     add("--master-key", o.master_key, "File or credential:NAME (default: master.key in the state directory)");
-    add("--vendor-ca", o.vendor_ca, "The TPM vendors' CAs: a PEM file or a directory of them");
+    add("--vendor-ca", o.vendor_ca, "The TPM vendors' CAs and CRLs: a PEM file or a directory of them");
     add("--archive", o.server.archive, "The archive (https://host:port); without it records wait");
     add("--label", o.profile.label, "Label of the channel key in the data package");
     add("--key-version", o.profile.key_version, "Version of the channel keys");

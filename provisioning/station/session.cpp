@@ -77,7 +77,7 @@ Result<Answer> StationSession::on_hello(const protocol::Hello& hello, BytesView 
     if (!claim)
         return claim.refusal();
     claim_ = *std::move(claim);
-    if (const auto trusted = check_endorsement(hello.endorsement_keys(0), claim_.endorsement, station_.vendor_cas,
+    if (const auto trusted = check_endorsement(hello.endorsement_keys(0), claim_.endorsement, station_.vendors,
                                                store_.allowed(claim_.chip));
         !trusted)
         return trusted.refusal();

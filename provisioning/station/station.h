@@ -36,8 +36,8 @@ Credentials load_credentials(const CredentialSources& sources, pki::Time now);
 // What a client of the archive or of another station needs: TLS certificate and key, and the trust; the rest is empty.
 Credentials load_tls_credentials(const CredentialSources& sources, pki::Time now);
 
-// The TPM vendors' CAs: a PEM file, or every .pem and .crt of a directory.
-pki::Certificates load_vendor_cas(const std::filesystem::path& path);
+// The TPM vendors' CAs (as anchors) and revocation lists: a PEM file, or every .pem, .crt and .crl of a directory.
+pki::Trust load_vendors(const std::filesystem::path& path);
 
 // What the data package holds: one symmetric key for a channel between manufacturer and device.
 struct Profile {
@@ -51,7 +51,7 @@ enum class Required { never, first, always };
 
 struct Station {
     Credentials credentials;
-    pki::Certificates vendor_cas;
+    pki::Trust vendors; // of TPMs
     Secret master_key; // 32 bytes
     Profile profile;
 };

@@ -52,7 +52,7 @@ station::Station make_station(const TestPki& pki)
     station.credentials.identity_ca = {pki.identity_ca.certificate, pki.root.certificate};
     station.credentials.identity_ca_key = share(pki.identity_ca.key);
     station.credentials.trust = std::make_shared<const pki::Trust>(pki.trust());
-    station.vendor_cas = pki::certificates_from_pem(SoftwareTpm::vendor_ca());
+    station.vendors.anchors = pki::certificates_from_pem(SoftwareTpm::vendor_ca());
     station.master_key = Secret(Bytes(32, 0x4d));
     return station;
 }

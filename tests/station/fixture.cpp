@@ -24,7 +24,7 @@ station::Station make_station(const TestPki& pki)
                             .tls = {pki.station_tls.certificate},
                             .tls_key = share(pki.station_tls.key),
                             .trust = std::make_shared<const pki::Trust>(pki.trust())},
-            .vendor_cas = pki::certificates_from_pem(SoftwareTpm::vendor_ca()),
+            .vendors = {.anchors = pki::certificates_from_pem(SoftwareTpm::vendor_ca())},
             .master_key = Secret(Bytes(32, 0x4d)),
             .profile = {}};
 }

@@ -7,6 +7,7 @@
 #include "daemon/structures/templates.h"
 #include "provisioning/station/commands.h"
 #include "provisioning/station/csv.h"
+#include "tests/support/faulty_modulus.h"
 
 #include <numeric>
 #include <thread>
@@ -26,9 +27,9 @@ TEST_F(EndorsementTrust, AVendorsCertificateIsEnough) { EXPECT_TRUE(is_receipt(p
 
 TEST_F(EndorsementTrust, WithoutVendorAndListThereIsNoThirdWay)
 {
-    station.vendor_cas.clear();
+    station.vendors.anchors.clear();
     EXPECT_EQ(refusal(personalize(device)), Reason::untrusted_endorsement_key);
-    station.vendor_cas = {pki.root.certificate};
+    station.vendors.anchors = {pki.root.certificate};
     EXPECT_EQ(refusal(personalize(device)), Reason::untrusted_endorsement_key);
     HonestDevice bare;
     EXPECT_EQ(refusal(personalize(bare)), Reason::untrusted_endorsement_key);
@@ -53,6 +54,25 @@ TEST_F(EndorsementTrust, ACertificateForAnotherKeyIsRefused)
                                          m.mutable_hello()->mutable_endorsement_keys(0)->set_certificate(garbage);
                                      })),
                   Reason::untrusted_endorsement_key);
+}
+
+// The operator's list does not make it better.
+TEST_F(EndorsementTrust, Attack31_AKeyThatCanBeFactoredIsRefused)
+{
+    const auto judged = [](const Bytes& modulus) {
+        const auto templates = structures::ek_templates();
+        Endorsement endorsement{std::ranges::find(templates, "L-1", &structures::EkTemplate::name)->area, {}};
+        auto& unique = endorsement.area.unique.rsa;
+        unique.size = static_cast<UINT16>(modulus.size());
+        std::ranges::copy(modulus, unique.buffer);
+        return check_endorsement({}, endorsement, {}, true);
+    };
+    Bytes modulus = unhex(faulty_modulus).value();
+    const auto refused = judged(modulus);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.refusal().reason, Reason::untrusted_endorsement_key);
+    modulus.back() ^= 2U;
+    EXPECT_TRUE(judged(modulus));
 }
 
 TEST_F(EndorsementTrust, OneTpmIsOneChip)
