@@ -40,6 +40,24 @@ Verdict check_certificate(const Entry& entry, const TPMT_PUBLIC& key)
     return accepted();
 }
 
+// One use, and not a parent's or an attestation key's.
+Verdict check_use(const Entry& entry, const TPMT_PUBLIC& area)
+{
+    const bool signs = (area.objectAttributes & TPMA_OBJECT_SIGN_ENCRYPT) != 0;
+    const bool decrypts = (area.objectAttributes & TPMA_OBJECT_DECRYPT) != 0;
+    const bool keyed_hash = area.type == TPM2_ALG_KEYEDHASH;
+    if ((area.objectAttributes & TPMA_OBJECT_RESTRICTED) != 0 || (signs && decrypts) || (keyed_hash && decrypts) ||
+        (!keyed_hash && !signs && !decrypts))
+        return invalid("entry " + entry.label() + " is no key for one use");
+    if (signs || decrypts)
+        return entry.has_enveloped() ? invalid("entry " + entry.label() + " is both a key and a secret") : accepted();
+    if (entry.enveloped().empty() || entry.enveloped().size() > max_enveloped)
+        return invalid("entry " + entry.label() + " has no secret, or one that is too large");
+    if (entry.has_key_file() || !entry.certificate().empty())
+        return invalid("entry " + entry.label() + " is a secret, and no key to show");
+    return accepted();
+}
+
 Verdict check_entry(const Entry& entry)
 {
     const auto area = check_importable(as_bytes(entry.object()), as_bytes(entry.duplicate()), as_bytes(entry.seed()),
@@ -50,6 +68,10 @@ Verdict check_entry(const Entry& entry)
         return invalid("entry " + entry.label() + " has a policy; whether it allows duplication is not known");
     if ((area->objectAttributes & TPMA_OBJECT_USERWITHAUTH) == 0)
         return invalid("entry " + entry.label() + " could never be used: it has neither a policy nor userWithAuth");
+    if (entry.has_key_file() && !entry.key_file())
+        return invalid("entry " + entry.label() + " says what goes without saying");
+    if (const auto verdict = check_use(entry, *area); !verdict)
+        return verdict;
     return check_certificate(entry, *area);
 }
 

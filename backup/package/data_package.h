@@ -14,10 +14,13 @@ using protobuf::serialize; // the one encoding of the messages of this folder
 inline constexpr std::uint32_t format_version = 1;
 inline constexpr std::size_t max_data_package = 128 * 1024;
 inline constexpr int max_entries = 64;
+inline constexpr std::size_t max_opaque = 64 * 1024; // an opaque secret
+inline constexpr std::size_t max_enveloped = max_opaque + 1024; // and its CMS
 
 // version, chip identifier, identity, an odd sequence; labels (unique, [a-z0-9.-]{1,64}), at most 64 entries; every
 // object an importable one with an empty policy (which forbids TPM2_Duplicate; others become acceptable once they are
-// known to hold no Duplicate, DuplicationSelect or Authorize); a certificate is for the entry's own key.
+// known to hold no Duplicate, DuplicationSelect or Authorize); each for one use: a key that signs or decrypts, or the
+// secret that opens what is enveloped beside it; a certificate is for the entry's own key.
 // Refusal(package_invalid).
 Result<DataPackage> parse_data_package(BytesView bytes);
 // ... and it is for this chip and sequence.

@@ -105,6 +105,9 @@ std::vector<lifecycle::DataKey> import_keys(tpm::SecurityModule::Work& work, con
         key.set_object(entry.object());
         key.set_sensitive(to_string(sensitive));
         key.set_certificate(entry.certificate());
+        if (entry.has_enveloped())
+            key.set_enveloped(entry.enveloped());
+        key.set_key_file(entry.key_file());
         keys.push_back(std::move(key));
     }
     return keys;

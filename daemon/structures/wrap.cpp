@@ -5,6 +5,7 @@
 #include "daemon/structures/marshal.h"
 #include "daemon/structures/name.h"
 #include "daemon/structures/outer_wrap.h"
+#include "daemon/structures/public_key.h"
 #include "daemon/structures/sensitive.h"
 #include "daemon/structures/templates.h"
 
@@ -17,17 +18,18 @@ void require(bool fits, const char* what)
         throw Error(Reason::invalid_argument, what);
 }
 
-TPMT_PUBLIC importable_key(TPMI_ALG_PUBLIC type, BytesView policy)
+TPMT_PUBLIC importable_object(TPMI_ALG_PUBLIC type, BytesView policy, TPMA_OBJECT use)
 {
     TPMT_PUBLIC area{};
     area.type = type;
     area.nameAlg = TPM2_ALG_SHA256;
-    // Without a policy only the (empty) authorization value lets the key be used.
-    area.objectAttributes =
-        TPMA_OBJECT_NODA | TPMA_OBJECT_SIGN_ENCRYPT | (policy.empty() ? TPMA_OBJECT_USERWITHAUTH : 0);
+    // Without a policy only the (empty) authorization value lets the object be used.
+    area.objectAttributes = TPMA_OBJECT_NODA | use | (policy.empty() ? TPMA_OBJECT_USERWITHAUTH : 0);
     area.authPolicy = to_tpm2b<TPM2B_DIGEST>(policy);
     return area;
 }
+
+TPMA_OBJECT attribute(KeyUse use) { return use == KeyUse::sign ? TPMA_OBJECT_SIGN_ENCRYPT : TPMA_OBJECT_DECRYPT; }
 
 } // namespace
 
@@ -63,32 +65,40 @@ Result<Credential> make_credential(const TPMT_PUBLIC& ek, BytesView object_name,
     return Credential{marshal(to_tpm2b<TPM2B_ID_OBJECT>(wrapped)), seed->encrypted};
 }
 
-TPMT_PUBLIC importable_ecc_key(BytesView x, BytesView y, BytesView policy)
+TPMT_PUBLIC importable_ecc_key(BytesView x, BytesView y, BytesView policy, KeyUse use)
 {
-    TPMT_PUBLIC area = importable_key(TPM2_ALG_ECC, policy);
+    TPMT_PUBLIC area = importable_object(TPM2_ALG_ECC, policy, attribute(use));
     area.parameters.eccDetail.symmetric.algorithm = TPM2_ALG_NULL;
     area.parameters.eccDetail.scheme.scheme = TPM2_ALG_NULL;
-    area.parameters.eccDetail.curveID = TPM2_ECC_NIST_P256;
+    area.parameters.eccDetail.curveID =
+        x.size() == curve_of(TPM2_ECC_NIST_P384).size ? TPM2_ECC_NIST_P384 : TPM2_ECC_NIST_P256;
     area.parameters.eccDetail.kdf.scheme = TPM2_ALG_NULL;
     area.unique.ecc = {.x = to_tpm2b<TPM2B_ECC_PARAMETER>(x), .y = to_tpm2b<TPM2B_ECC_PARAMETER>(y)};
     return area;
 }
 
-TPMT_PUBLIC importable_rsa_key(BytesView modulus, BytesView policy)
+TPMT_PUBLIC importable_rsa_key(BytesView modulus, BytesView policy, KeyUse use)
 {
-    TPMT_PUBLIC area = importable_key(TPM2_ALG_RSA, policy);
+    TPMT_PUBLIC area = importable_object(TPM2_ALG_RSA, policy, attribute(use));
     area.parameters.rsaDetail.symmetric.algorithm = TPM2_ALG_NULL;
     area.parameters.rsaDetail.scheme.scheme = TPM2_ALG_NULL;
-    area.parameters.rsaDetail.keyBits = 2048;
+    area.parameters.rsaDetail.keyBits = static_cast<TPMI_RSA_KEY_BITS>(modulus.size() * 8);
     area.unique.rsa = to_tpm2b<TPM2B_PUBLIC_KEY_RSA>(modulus);
     return area;
 }
 
 TPMT_PUBLIC importable_hmac_key(BytesView policy)
 {
-    TPMT_PUBLIC area = importable_key(TPM2_ALG_KEYEDHASH, policy);
+    TPMT_PUBLIC area = importable_object(TPM2_ALG_KEYEDHASH, policy, TPMA_OBJECT_SIGN_ENCRYPT);
     area.parameters.keyedHashDetail.scheme.scheme = TPM2_ALG_HMAC;
     area.parameters.keyedHashDetail.scheme.details.hmac.hashAlg = TPM2_ALG_SHA256;
+    return area;
+}
+
+TPMT_PUBLIC importable_sealed_data(BytesView policy)
+{
+    TPMT_PUBLIC area = importable_object(TPM2_ALG_KEYEDHASH, policy, 0);
+    area.parameters.keyedHashDetail.scheme.scheme = TPM2_ALG_NULL;
     return area;
 }
 

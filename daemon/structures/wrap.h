@@ -17,7 +17,7 @@ struct Importable {
     Bytes seed; // TPM2B_ENCRYPTED_SECRET
 };
 
-// The sensitive area of an object to wrap: `value` is the private scalar (ECC, 32 bytes), one prime (RSA),
+// The sensitive area of an object to wrap: `value` is the private scalar (ECC, as long as its curve), one prime (RSA),
 // the key (HMAC) or the data (sealed, at most 128 bytes); for keyed hash objects the seed value is made inside.
 // `object` is the public area; for keyed hash objects its unique field is filled in here.
 // fixedTPM, fixedParent and encryptedDuplication have to be clear. Each call uses a fresh seed.
@@ -34,10 +34,17 @@ struct Credential {
 // it is no valid key. `secret` is at most as long as the digest of the EK's nameAlg (Error(invalid_argument)).
 Result<Credential> make_credential(const TPMT_PUBLIC& ek, BytesView object_name, const Secret& secret);
 
-// For keys of data packages: the public area of an importable key that signs (ECDSA P-256, RSA, HMAC-SHA256), noDA,
+// What the holder of an importable pair may do with it: sign, or decrypt, which with an elliptic curve is to agree on a
+// secret (ECDH). Never both.
+enum class KeyUse { sign, decrypt };
+
+// For keys of data packages: the public area of an importable key, unrestricted, scheme null (HMAC-SHA256 apart), noDA,
 // usable under `policy`, or with the empty authorization value where that is empty. No policy may lead to Duplicate.
-TPMT_PUBLIC importable_ecc_key(BytesView x, BytesView y, BytesView policy);
-TPMT_PUBLIC importable_rsa_key(BytesView modulus, BytesView policy); // 2,048 bits, exponent 65537
+// The curve (P-256, P-384) and the size of an RSA key (exponent 65537) follow from the lengths.
+TPMT_PUBLIC importable_ecc_key(BytesView x, BytesView y, BytesView policy, KeyUse use = KeyUse::sign);
+TPMT_PUBLIC importable_rsa_key(BytesView modulus, BytesView policy, KeyUse use = KeyUse::sign);
 TPMT_PUBLIC importable_hmac_key(BytesView policy);
+// A secret that TPM2_Unseal gives out: a keyed hash without sign and decrypt.
+TPMT_PUBLIC importable_sealed_data(BytesView policy);
 
 } // namespace imprint::structures

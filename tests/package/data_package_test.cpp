@@ -3,6 +3,7 @@
 
 #include "daemon/structures/marshal.h"
 #include "daemon/structures/policy.h"
+#include "daemon/structures/wrap.h"
 #include "tests/package/software_device.h"
 
 #include <gtest/gtest.h>
@@ -63,6 +64,43 @@ void change_object(DataPackage& package, const std::function<void(TPMT_PUBLIC&)>
     entry.set_object(to_string(structures::marshal(object)));
 }
 
+Entry* add_secret(DataPackage& package)
+{
+    const auto wrapped =
+        structures::wrap(device().storage_key, structures::importable_sealed_data({}), random_secret(32));
+    auto* entry = package.add_entries();
+    entry->set_label("secret");
+    entry->set_object(to_string(wrapped.object));
+    entry->set_duplicate(to_string(wrapped.duplicate));
+    entry->set_seed(to_string(wrapped.seed));
+    entry->set_enveloped("enveloped");
+    return entry;
+}
+
+TEST(DataPackages, CarrySecretsAndKeysThatMayLeaveAsFiles)
+{
+    auto original = device().data_package(7);
+    original.mutable_entries(0)->set_key_file(true);
+    add_secret(original);
+    const auto parsed = parse_data_package(serialize(original), device().chip, 7);
+    ASSERT_TRUE(parsed) << parsed.refusal().detail;
+    EXPECT_TRUE(parsed->entries(0).key_file());
+    EXPECT_EQ(parsed->entries(2).enveloped(), "enveloped");
+}
+
+TEST(DataPackages, KeysForMoreThanOneUseAreRefused)
+{
+    const auto refused = [](TPMA_OBJECT set, TPMA_OBJECT clear) {
+        auto package = device().data_package(7);
+        change_object(package, [&](auto& area) { area.objectAttributes = (area.objectAttributes | set) & ~clear; });
+        return refusal_of(serialize(package));
+    };
+    EXPECT_EQ(refused(TPMA_OBJECT_DECRYPT, TPMA_OBJECT_SIGN_ENCRYPT), std::nullopt);
+    EXPECT_EQ(refused(TPMA_OBJECT_DECRYPT, 0), Reason::package_invalid);
+    EXPECT_EQ(refused(TPMA_OBJECT_RESTRICTED, 0), Reason::package_invalid);
+    EXPECT_EQ(refused(0, TPMA_OBJECT_SIGN_ENCRYPT), Reason::package_invalid);
+}
+
 TEST(DataPackages, WhatIsNotAsItMustBeIsRefused)
 {
     const std::vector<Case> cases{
@@ -91,9 +129,15 @@ TEST(DataPackages, WhatIsNotAsItMustBeIsRefused)
         {"broken certificate", [](auto& p) { p.mutable_entries(0)->set_certificate("certificate"); }},
         {"certificate of another key",
          [](auto& p) { p.mutable_entries(0)->set_certificate(to_string(device().identity.certificate.der())); }},
-        {"unknown field", [](auto& p) { p.mutable_unknown_fields()->append("\x38\x01"); }},
+        {"unknown field", [](auto& p) { p.mutable_unknown_fields()->append("\x78\x01"); }},
         {"unknown field of an entry",
-         [](auto& p) { p.mutable_entries(0)->mutable_unknown_fields()->append("\x38\x01"); }},
+         [](auto& p) { p.mutable_entries(0)->mutable_unknown_fields()->append("\x78\x01"); }},
+        {"key file that is none", [](auto& p) { p.mutable_entries(0)->set_key_file(false); }},
+        {"a key with a secret", [](auto& p) { p.mutable_entries(0)->set_enveloped("secret"); }},
+        {"a secret without any", [](auto& p) { add_secret(p)->clear_enveloped(); }},
+        {"a secret that is too large",
+         [](auto& p) { add_secret(p)->set_enveloped(std::string(max_enveloped + 1, 'a')); }},
+        {"a secret as a key file", [](auto& p) { add_secret(p)->set_key_file(true); }},
     };
     for (const auto& [what, change] : cases) {
         auto package = device().data_package(7);
