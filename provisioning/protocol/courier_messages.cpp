@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "provisioning/protocol/courier_messages.h"
 
-#include "provisioning/protocol/framing.h"
+#include "provisioning/protocol/parse_as.h"
 
 #include <algorithm>
 
@@ -25,24 +25,9 @@ bool all_between(std::string_view text, char first, char last)
 
 } // namespace
 
-Result<CourierMessage> parse_courier_message(BytesView body)
-{
-    CourierMessage message;
-    if (const auto verdict =
-            protobuf::parse_canonical(message, body, max_message, Reason::malformed_message, "a message");
-        !verdict)
-        return verdict.refusal();
-    if (!known(message))
-        return Refusal{Reason::malformed_message, "a message without a known body or with unknown fields"};
-    return message;
-}
+Result<CourierMessage> parse_courier_message(BytesView body) { return parse_as<CourierMessage>(body, known); }
 
-CourierMessage courier_refused(const Refusal& refusal)
-{
-    CourierMessage message;
-    *message.mutable_refused() = refused(refusal).refused();
-    return message;
-}
+CourierMessage courier_refused(const Refusal& refusal) { return refused_as<CourierMessage>(refusal); }
 
 bool is_introduction_reason(std::string_view text)
 {

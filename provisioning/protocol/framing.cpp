@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "provisioning/protocol/framing.h"
 
+#include "provisioning/protocol/parse_as.h"
+
 #include <algorithm>
 
 namespace imprint::protocol {
@@ -76,8 +78,7 @@ Result<std::size_t> announced_length(std::array<std::uint8_t, 4> header, std::si
         return Refusal{Reason::malformed_message, "an empty message"};
     if (length > limit)
         return Refusal{Reason::message_too_large,
-                       "a message of " + std::to_string(length) + " bytes; " + std::to_string(limit) +
-                           " are allowed"};
+                       "a message of " + std::to_string(length) + " bytes; " + std::to_string(limit) + " are allowed"};
     return length;
 }
 
@@ -93,17 +94,7 @@ Bytes frame(BytesView body, std::size_t limit)
     return framed;
 }
 
-Result<Message> parse(BytesView body)
-{
-    Message message;
-    if (const auto verdict =
-            protobuf::parse_canonical(message, body, max_message, Reason::malformed_message, "a message");
-        !verdict)
-        return verdict.refusal();
-    if (!known(message))
-        return Refusal{Reason::malformed_message, "a message without a known body or with unknown fields"};
-    return message;
-}
+Result<Message> parse(BytesView body) { return parse_as<Message>(body, known); }
 
 Message refused(const Refusal& refusal)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "provisioning/protocol/key_messages.h"
 
-#include "provisioning/protocol/framing.h"
+#include "provisioning/protocol/parse_as.h"
 
 namespace imprint::protocol {
 
@@ -16,23 +16,8 @@ bool known(const KeyMessage& message)
 
 } // namespace
 
-Result<KeyMessage> parse_key_message(BytesView body)
-{
-    KeyMessage message;
-    if (const auto verdict =
-            protobuf::parse_canonical(message, body, max_message, Reason::malformed_message, "a message");
-        !verdict)
-        return verdict.refusal();
-    if (!known(message))
-        return Refusal{Reason::malformed_message, "a message without a known body or with unknown fields"};
-    return message;
-}
+Result<KeyMessage> parse_key_message(BytesView body) { return parse_as<KeyMessage>(body, known); }
 
-KeyMessage key_refused(const Refusal& refusal)
-{
-    KeyMessage message;
-    *message.mutable_refused() = refused(refusal).refused();
-    return message;
-}
+KeyMessage key_refused(const Refusal& refusal) { return refused_as<KeyMessage>(refusal); }
 
 } // namespace imprint::protocol

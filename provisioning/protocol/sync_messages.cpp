@@ -2,6 +2,7 @@
 #include "provisioning/protocol/sync_messages.h"
 
 #include "daemon/structures/name.h"
+#include "provisioning/protocol/parse_as.h"
 
 #include <algorithm>
 
@@ -137,11 +138,6 @@ Result<SyncMessage> parse_sync(BytesView body)
     return message;
 }
 
-SyncMessage sync_refused(const Refusal& refusal)
-{
-    SyncMessage message;
-    *message.mutable_refused() = refused(refusal).refused();
-    return message;
-}
+SyncMessage sync_refused(const Refusal& refusal) { return refused_as<SyncMessage>(refusal); }
 
 } // namespace imprint::protocol
