@@ -12,6 +12,7 @@ namespace imprint::archive {
 namespace {
 
 constexpr std::string_view records_prefix = "/v1/records/";
+constexpr std::string_view replacements_prefix = "/v1/replacements/";
 constexpr std::string_view health_path = "/healthz";
 constexpr std::size_t chip_size = 64;
 
@@ -35,6 +36,7 @@ unsigned status_of(Reason reason)
     case Reason::sequence_taken:
     case Reason::identity_taken:
     case Reason::key_mismatch:
+    case Reason::chip_replaced:
         return 409;
     case Reason::message_too_large:
         return 413;
@@ -82,6 +84,19 @@ Answer record_answer(const Entry& entry, bool by_sequence, const Request& reques
     return answer;
 }
 
+Answer replacement_answer(const Replacement& replacement, const Request& request)
+{
+    const std::string tag = '"' + hex(package::record_digest(replacement.statement)) + '"';
+    Answer answer{200, {{"ETag", tag}, {"Cache-Control", "public, max-age=31536000, immutable"}}, {}, {}};
+    if (matches(request.if_none_match, tag)) {
+        answer.status = 304;
+        return answer;
+    }
+    answer.headers.emplace_back("Content-Type", replacement_type);
+    answer.body = replacement.statement;
+    return answer;
+}
+
 Answer health()
 {
     return {200,
@@ -109,6 +124,16 @@ std::optional<RecordPath> parse_path(std::string_view target)
     return path;
 }
 
+std::optional<std::string> parse_replacement_path(std::string_view target)
+{
+    if (!target.starts_with(replacements_prefix))
+        return std::nullopt;
+    std::string chip_identifier(target.substr(replacements_prefix.size()));
+    if (!structures::is_chip_identifier(chip_identifier))
+        return std::nullopt;
+    return chip_identifier;
+}
+
 Answer problem(const Refusal& refusal) { return problem(refusal, status_of(refusal.reason)); }
 
 Answer problem(const Refusal& refusal, unsigned status)
@@ -125,23 +150,29 @@ Answer problem(const Refusal& refusal, unsigned status)
 std::optional<Answer> answer_head(const Request& head)
 {
     const auto path = parse_path(head.target);
-    if (!path && head.target != health_path)
+    const bool replacement = parse_replacement_path(head.target).has_value();
+    if (!path && !replacement && head.target != health_path)
         return not_found();
     if (head.method == Method::get || head.method == Method::head)
         return std::nullopt;
-    if (head.method != Method::put || !head.from_station || !path || !path->sequence) {
+    const bool may_be_put = head.from_station && (replacement || (path && path->sequence));
+    if (head.method != Method::put || !may_be_put) {
         Answer answer = problem({Reason::unexpected_message, "this method is not for this resource on this listener"});
-        answer.headers.emplace_back("Allow",
-                                    path && path->sequence && head.from_station ? "GET, HEAD, PUT" : "GET, HEAD");
+        answer.headers.emplace_back("Allow", may_be_put ? "GET, HEAD, PUT" : "GET, HEAD");
         return answer;
     }
-    if (head.content_type != record_type)
-        return problem({Reason::invalid_argument, "only " + std::string(record_type) + " is taken"}, 415);
+    const auto type = replacement ? replacement_type : record_type;
+    if (head.content_type != type)
+        return problem({Reason::invalid_argument, "only " + std::string(type) + " is taken"}, 415);
     return std::nullopt;
 }
 
 Answer answer_read(Store& store, const Request& request)
 try {
+    if (const auto chip = parse_replacement_path(request.target)) {
+        const auto replacement = store.replacement_by(*chip);
+        return replacement ? replacement_answer(*replacement, request) : not_found();
+    }
     const auto path = parse_path(request.target);
     if (!path) {
         store.newest(std::string(chip_size, '0')); // throws when the database fails
@@ -156,6 +187,10 @@ try {
 
 Answer answer_put(Store& store, const pki::Trust& trust, const Signer& signer, const Request& request, pki::Time now)
 try {
+    if (const auto chip = parse_replacement_path(request.target)) {
+        const auto fresh = ingest_replacement(store, trust, *chip, request.body, now);
+        return fresh ? Answer{*fresh ? 201U : 200U, {{"Cache-Control", "no-store"}}, {}, {}} : problem(fresh.refusal());
+    }
     const auto path = parse_path(request.target);
     if (!path || !path->sequence)
         return not_found();

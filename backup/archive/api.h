@@ -14,6 +14,7 @@ namespace imprint::archive {
 
 inline constexpr std::string_view record_type = "application/vnd.imprint.record";
 inline constexpr std::string_view receipt_type = "application/vnd.imprint.receipt";
+inline constexpr std::string_view replacement_type = "application/vnd.imprint.replacement";
 
 enum class Method { get, head, put, other };
 
@@ -39,6 +40,8 @@ struct RecordPath {
     std::optional<std::uint64_t> sequence;
 };
 std::optional<RecordPath> parse_path(std::string_view target);
+// "/v1/replacements/<chip identifier of the new chip>"
+std::optional<std::string> parse_replacement_path(std::string_view target);
 
 // application/problem+json (RFC 9457) with the reason's name as a member.
 Answer problem(const Refusal& refusal);

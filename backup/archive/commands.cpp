@@ -104,24 +104,35 @@ int serve(const ServeOptions& options)
 int verify(const std::filesystem::path& database, const std::filesystem::path& trust_path, bool json)
 {
     const pki::Trust trust = load_trust(trust_path, {});
+    Store store = open_existing(database);
     auto faulty = nlohmann::ordered_json::array();
-    std::size_t count = 0;
-    open_existing(database).visit({}, [&](const Entry& entry) {
-        ++count;
-        if (const auto verdict = verify(entry, trust); !verdict)
-            faulty.push_back({{"chip", entry.owner.chip_identifier},
-                              {"sequence", entry.sequence},
+    const auto note = [&](const std::string& chip, std::uint64_t sequence, const Verdict& verdict) {
+        if (!verdict)
+            faulty.push_back({{"chip", chip},
+                              {"sequence", sequence},
                               {"reason", name(verdict.refusal().reason)},
                               {"detail", verdict.refusal().detail}});
         return true;
+    };
+    std::size_t records = 0, replacements = 0;
+    store.visit({}, [&](const Entry& entry) {
+        ++records;
+        return note(entry.owner.chip_identifier, entry.sequence, verify(entry, trust));
+    });
+    store.visit_replacements([&](const Replacement& replacement) {
+        ++replacements;
+        return note(replacement.present, 0, verify(replacement, trust));
     });
     if (json) {
-        std::cout << nlohmann::ordered_json{{"records", count}, {"faulty", faulty}}.dump(2) << '\n';
+        std::cout
+            << nlohmann::ordered_json{{"records", records}, {"replacements", replacements}, {"faulty", faulty}}.dump(2)
+            << '\n';
     } else {
         for (const auto& one : faulty)
-            std::cout << one["chip"].get<std::string>() << ' ' << one["sequence"] << ": "
+            std::cout << one["chip"].get<std::string>() << ' '
+                      << (one["sequence"] == 0 ? "replacement" : one["sequence"].dump()) << ": "
                       << one["reason"].get<std::string>() << ": " << one["detail"].get<std::string>() << '\n';
-        std::cout << count << " records, " << faulty.size() << " faulty\n";
+        std::cout << records << " records, " << replacements << " replacements, " << faulty.size() << " faulty\n";
     }
     return faulty.empty() ? 0 : exit_faulty;
 }
@@ -130,12 +141,16 @@ int show(const std::filesystem::path& database, const std::string& chip_identifi
 {
     if (!structures::is_chip_identifier(chip_identifier))
         throw Error(Reason::invalid_argument, "a chip identifier is 64 hexadecimal digits in lower case");
+    Store store = open_existing(database);
+    const auto by = store.replacement_of(chip_identifier), of = store.replacement_by(chip_identifier);
     auto records = nlohmann::ordered_json::array();
-    open_existing(database).visit(chip_identifier, [&](const Entry& entry) {
+    store.visit(chip_identifier, [&](const Entry& entry) {
         records.push_back(describe(entry));
+        records.back()["replaced-by"] = by ? by->present : "";
+        records.back()["replaces"] = of ? of->former : "";
         return true;
     });
-    if (records.empty())
+    if (records.empty() && !by && !of)
         throw Error(Reason::record_not_found, "no record of chip " + chip_identifier);
     if (json) {
         std::cout << records.dump(2) << '\n';
@@ -145,6 +160,10 @@ int show(const std::filesystem::path& database, const std::string& chip_identifi
         std::cout << one["sequence"] << ' ' << one["time"].get<std::string>() << ' ' << one["size"] << " bytes "
                   << one["sha256"].get<std::string>() << ' ' << one["identity-kind"].get<std::string>() << ' '
                   << one["identity"].get<std::string>() << '\n';
+    if (of)
+        std::cout << utc(of->time) << " took the place of chip " << of->former << '\n';
+    if (by)
+        std::cout << utc(by->time) << " was replaced by chip " << by->present << '\n';
     return 0;
 }
 

@@ -95,13 +95,14 @@ bool has_body(const Parser& parser) { return parser.chunked() || parser.content_
 void log_put(const Peer& peer, const Request& request, const Answer& answer)
 {
     server::Fields fields{{"STATION", peer.station}, {"PEER", peer.address}, {"TARGET", request.target}};
+    const std::string what = parse_replacement_path(request.target) ? "replacement" : "record";
     if (!answer.refusal) {
-        log(server::Priority::info, answer.status == 201 ? "record accepted" : "record known already", fields);
+        log(server::Priority::info, what + (answer.status == 201 ? " accepted" : " known already"), fields);
         return;
     }
     fields.emplace_back("REASON", name(answer.refusal->reason));
     fields.emplace_back("DETAIL", answer.refusal->detail);
-    log(server::Priority::notice, "record refused", fields);
+    log(server::Priority::notice, what + " refused", fields);
 }
 
 } // namespace

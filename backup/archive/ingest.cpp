@@ -2,6 +2,7 @@
 #include "backup/archive/ingest.h"
 
 #include "backup/package/receipt.h"
+#include "backup/package/replacement.h"
 #include "daemon/structures/name.h"
 
 namespace imprint::archive {
@@ -52,6 +53,31 @@ Result<Added> ingest(Store& store, const pki::Trust& trust, const Signer& signer
     entry->time = now;
     entry->receipt = make_receipt(signer, *entry);
     return store.add(*entry);
+}
+
+Result<bool> ingest_replacement(Store& store, const pki::Trust& trust, const std::string& chip_identifier,
+                                BytesView statement, pki::Time now)
+{
+    if (const auto stored = store.replacement_by(chip_identifier); stored && equal(stored->statement, statement))
+        return false;
+    const auto opened = package::open_replacement(statement, trust, now);
+    if (!opened)
+        return opened.refusal();
+    if (opened->present != chip_identifier)
+        return Refusal{Reason::record_foreign, "the replacement is by another chip"};
+    return store.add_replacement(
+        {opened->former, opened->present, opened->identity, now, {statement.begin(), statement.end()}});
+}
+
+Verdict verify(const Replacement& replacement, const pki::Trust& trust)
+{
+    const auto opened = package::open_replacement(replacement.statement, trust, std::nullopt);
+    if (!opened)
+        return opened.refusal();
+    if (opened->former != replacement.former || opened->present != replacement.present ||
+        opened->identity != replacement.identity)
+        return Refusal{Reason::record_foreign, "the replacement is of other chips, or of another device"};
+    return accepted();
 }
 
 Verdict verify(const Entry& entry, const pki::Trust& trust)

@@ -23,8 +23,16 @@ Result<Owner> owner_of(const package::Record& record);
 Result<Added> ingest(Store& store, const pki::Trust& trust, const Signer& signer, const std::string& chip_identifier,
                      std::uint64_t sequence, BytesView record, pki::Time now);
 
+// Checks the signature and its chain, that the statement is about the chip that was announced as the new one, and adds
+// it; false: it was there already. The refusals of package::open_replacement and Store::add_replacement, and
+// record_foreign for another chip.
+Result<bool> ingest_replacement(Store& store, const pki::Trust& trust, const std::string& chip_identifier,
+                                BytesView statement, pki::Time now);
+
 // Whether a stored entry still proves itself: record, receipt and owner belong together, every signature holds and
 // every chain did at its time.
 Verdict verify(const Entry& entry, const pki::Trust& trust);
+// The same for a replacement.
+Verdict verify(const Replacement& replacement, const pki::Trust& trust);
 
 } // namespace imprint::archive

@@ -9,7 +9,7 @@ namespace imprint::archive {
 
 // The triggers keep the append-only promise against whoever opens the file with another program, too. Those before
 // INSERT are for INSERT OR REPLACE, which deletes without asking the triggers before DELETE.
-inline constexpr std::array<std::string_view, 1> migrations{R"sql(
+inline constexpr std::array<std::string_view, 2> migrations{R"sql(
 CREATE TABLE identities (
   chip TEXT PRIMARY KEY NOT NULL CHECK (length(chip) = 64),
   kind TEXT NOT NULL,
@@ -44,6 +44,52 @@ CREATE TRIGGER records_last BEFORE DELETE ON records
 CREATE TRIGGER records_once BEFORE INSERT ON records
   WHEN EXISTS (SELECT 1 FROM records WHERE number = NEW.number OR (chip = NEW.chip AND sequence = NEW.sequence))
   BEGIN SELECT RAISE(ABORT, 'one record, one sequence'); END;
+)sql",
+                                                            R"sql(
+-- A device may go on with another chip; then the identity stands here for each of its chips.
+CREATE TABLE replacements (
+  former TEXT PRIMARY KEY NOT NULL CHECK (length(former) = 64),
+  present TEXT UNIQUE NOT NULL CHECK (length(present) = 64 AND present <> former),
+  kind TEXT NOT NULL,
+  value TEXT NOT NULL,
+  time INTEGER NOT NULL, -- of acceptance, seconds since 1970
+  statement BLOB NOT NULL
+) STRICT;
+CREATE INDEX replacements_identity ON replacements (kind, value);
+
+CREATE TABLE new_identities (
+  chip TEXT PRIMARY KEY NOT NULL CHECK (length(chip) = 64),
+  kind TEXT NOT NULL,
+  value TEXT NOT NULL,
+  key_digest BLOB UNIQUE NOT NULL CHECK (length(key_digest) = 32)
+) STRICT, WITHOUT ROWID;
+INSERT INTO new_identities SELECT chip, kind, value, key_digest FROM identities;
+DROP TABLE identities;
+ALTER TABLE new_identities RENAME TO identities;
+CREATE INDEX identities_value ON identities (kind, value);
+
+CREATE TRIGGER identities_stay BEFORE UPDATE ON identities
+  BEGIN SELECT RAISE(ABORT, 'the archive is append-only'); END;
+CREATE TRIGGER identities_last BEFORE DELETE ON identities
+  BEGIN SELECT RAISE(ABORT, 'the archive is append-only'); END;
+CREATE TRIGGER identities_once BEFORE INSERT ON identities
+  WHEN EXISTS (SELECT 1 FROM identities WHERE chip = NEW.chip OR key_digest = NEW.key_digest)
+    OR EXISTS (SELECT 1 FROM identities i WHERE i.kind = NEW.kind AND i.value = NEW.value
+               AND NOT EXISTS (SELECT 1 FROM replacements WHERE former = i.chip))
+    OR EXISTS (SELECT 1 FROM replacements WHERE former = NEW.chip)
+    OR EXISTS (SELECT 1 FROM replacements r WHERE r.kind = NEW.kind AND r.value = NEW.value AND r.present <> NEW.chip
+               AND NOT EXISTS (SELECT 1 FROM replacements WHERE former = r.present))
+  BEGIN SELECT RAISE(ABORT, 'one identity, one chip'); END;
+
+CREATE TRIGGER replacements_stay BEFORE UPDATE ON replacements
+  BEGIN SELECT RAISE(ABORT, 'the archive is append-only'); END;
+CREATE TRIGGER replacements_last BEFORE DELETE ON replacements
+  BEGIN SELECT RAISE(ABORT, 'the archive is append-only'); END;
+CREATE TRIGGER replacements_once BEFORE INSERT ON replacements
+  WHEN EXISTS (SELECT 1 FROM replacements
+               WHERE former IN (NEW.former, NEW.present) OR present = NEW.present)
+    OR EXISTS (SELECT 1 FROM identities WHERE chip = NEW.present)
+  BEGIN SELECT RAISE(ABORT, 'a chip is replaced once, by a new one'); END;
 )sql"};
 
 } // namespace imprint::archive

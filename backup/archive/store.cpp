@@ -16,6 +16,11 @@ constexpr std::string_view select_entry =
 
 std::string entry_query(std::string_view rest) { return std::string(select_entry) += rest; }
 
+std::string replacement_query(std::string_view rest)
+{
+    return std::string("SELECT former, present, kind, value, time, statement FROM replacements ") += rest;
+}
+
 // A statement that was stepped keeps its read transaction, and with it the write-ahead log, until it is reset.
 struct Use {
     SQLite::Statement& statement;
@@ -53,6 +58,15 @@ Entry read_entry(SQLite::Statement& row)
             blob(row.getColumn(7))};
 }
 
+Replacement read_replacement(SQLite::Statement& row)
+{
+    return {row.getColumn(0).getString(),
+            row.getColumn(1).getString(),
+            {row.getColumn(2).getString(), row.getColumn(3).getString()},
+            pki::Time(std::chrono::seconds(row.getColumn(4).getInt64())),
+            blob(row.getColumn(5))};
+}
+
 template <class Function>
 auto translated(Function function)
 {
@@ -71,11 +85,17 @@ struct Store::Impl {
     SQLite::Statement newest{database, entry_query("WHERE r.chip = ? ORDER BY r.sequence DESC LIMIT 1")};
     SQLite::Statement owners{database,
                              "SELECT chip, kind, value, key_digest FROM identities"
-                             " WHERE chip = ? OR (kind = ? AND value = ?) OR key_digest = ?"};
+                             " WHERE chip = ?1 OR chip = ?5 OR (kind = ?2 AND value = ?3) OR key_digest = ?4"};
+    SQLite::Statement related{database,
+                              replacement_query("WHERE former IN (?1, ?4) OR present IN (?1, ?4)"
+                                                " OR (kind = ?2 AND value = ?3)")};
     SQLite::Statement insert_owner{database, "INSERT INTO identities VALUES (?, ?, ?, ?)"};
     SQLite::Statement insert_record{database,
                                     "INSERT INTO records (chip, sequence, time, record, receipt)"
                                     " VALUES (?, ?, ?, ?, ?)"};
+    SQLite::Statement insert_replacement{database,
+                                         "INSERT INTO replacements (former, present, kind, value, time, statement)"
+                                         " VALUES (?, ?, ?, ?, ?, ?)"};
 
     explicit Impl(const std::filesystem::path& path)
         : database(server::open_database(path, migrations))
@@ -107,21 +127,30 @@ struct Store::Impl {
         bind(statement, 4, owner.key_digest);
     }
 
-    // Whether the owner is known already, is new, or clashes with one that is known.
-    Result<bool> is_known(const Owner& owner)
+    std::vector<Replacement> all(SQLite::Statement& statement)
     {
+        const Use use(statement);
+        std::vector<Replacement> found;
+        while (statement.executeStep())
+            found.push_back(read_replacement(statement));
+        return found;
+    }
+
+    // What bears on this owner, and on another chip of the same identity.
+    Known known(const Owner& owner, const std::string& other_chip)
+    {
+        Known out;
         const Use use(owners);
         bind_owner(owners, owner);
-        if (!owners.executeStep())
-            return false;
-        const Owner known = read_owner(owners);
-        if (known == owner)
-            return true;
-        if (known.chip_identifier != owner.chip_identifier)
-            return Refusal{Reason::identity_taken, "this identity or its key belongs to another chip"};
-        if (known.identity != owner.identity)
-            return Refusal{Reason::identity_taken, "this chip has another identity"};
-        return Refusal{Reason::key_mismatch, "this chip has another identity key"};
+        owners.bind(5, other_chip);
+        while (owners.executeStep())
+            out.owners.push_back(read_owner(owners));
+        related.bind(1, owner.chip_identifier);
+        related.bind(2, owner.identity.kind);
+        related.bind(3, owner.identity.value);
+        related.bind(4, other_chip);
+        out.replacements = all(related);
+        return out;
     }
 
     void insert(const Entry& entry, bool owner_known)
@@ -150,12 +179,42 @@ struct Store::Impl {
                 return Refusal{Reason::sequence_taken, "another record has this chip and sequence"};
             return Added{false, std::move(stored->receipt)};
         }
-        const auto known = is_known(entry.owner);
-        if (!known)
-            return known.refusal();
-        insert(entry, *known);
+        const auto owner_known = judge_owner(entry.owner, known(entry.owner, entry.owner.chip_identifier));
+        if (!owner_known)
+            return owner_known.refusal();
+        insert(entry, *owner_known);
         transaction.commit();
         return Added{true, entry.receipt};
+    }
+
+    std::optional<Replacement> one_replacement(std::string_view condition, const std::string& chip_identifier)
+    {
+        SQLite::Statement query(database, replacement_query(condition));
+        query.bind(1, chip_identifier);
+        if (!query.executeStep())
+            return std::nullopt;
+        return read_replacement(query);
+    }
+
+    Result<bool> add_replacement(const Replacement& replacement)
+    {
+        SQLite::Transaction transaction(database, SQLite::TransactionBehavior::IMMEDIATE);
+        const Owner former{replacement.former, replacement.identity, {}};
+        const auto there = judge_replacement(replacement, known(former, replacement.present));
+        if (!there)
+            return there.refusal();
+        if (*there)
+            return false;
+        const Use use(insert_replacement);
+        insert_replacement.bind(1, replacement.former);
+        insert_replacement.bind(2, replacement.present);
+        insert_replacement.bind(3, replacement.identity.kind);
+        insert_replacement.bind(4, replacement.identity.value);
+        insert_replacement.bind(5, static_cast<std::int64_t>(replacement.time.time_since_epoch().count()));
+        bind(insert_replacement, 6, replacement.statement);
+        insert_replacement.exec();
+        transaction.commit();
+        return true;
     }
 };
 
@@ -191,6 +250,29 @@ void Store::visit(const std::string& chip_identifier, const std::function<bool(c
 Result<Added> Store::add(const Entry& entry)
 {
     return translated([&] { return impl_->add(entry); });
+}
+
+std::optional<Replacement> Store::replacement_by(const std::string& chip_identifier)
+{
+    return translated([&] { return impl_->one_replacement("WHERE present = ?", chip_identifier); });
+}
+
+std::optional<Replacement> Store::replacement_of(const std::string& chip_identifier)
+{
+    return translated([&] { return impl_->one_replacement("WHERE former = ?", chip_identifier); });
+}
+
+void Store::visit_replacements(const std::function<bool(const Replacement&)>& visitor)
+{
+    translated([&] {
+        SQLite::Statement every(impl_->database, replacement_query("ORDER BY time, former"));
+        while (every.executeStep() && visitor(read_replacement(every))) { }
+    });
+}
+
+Result<bool> Store::add_replacement(const Replacement& replacement)
+{
+    return translated([&] { return impl_->add_replacement(replacement); });
 }
 
 } // namespace imprint::archive

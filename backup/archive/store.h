@@ -1,23 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// The archive's database: records are added and never changed; a device identity belongs to one chip for ever.
+// The archive's database: records are added and never changed; a device identity belongs to one chip, until a
+// replacement is added, too.
 #pragma once
 
-#include "daemon/base/error.h"
-#include "daemon/pki/profile.h"
+#include "backup/archive/ownership.h"
 
 #include <filesystem>
 #include <functional>
 #include <memory>
 
 namespace imprint::archive {
-
-// Whose records they are: chip, device identity and identity key belong together one to one.
-struct Owner {
-    std::string chip_identifier;
-    pki::DeviceIdentity identity;
-    Bytes key_digest; // SHA-256 over the identity key's SubjectPublicKeyInfo
-    friend bool operator==(const Owner&, const Owner&) = default;
-};
 
 struct Entry {
     Owner owner;
@@ -44,10 +36,15 @@ public:
     // All records (of one chip, if it is not empty) by chip and sequence; stops when the visitor returns false.
     void visit(const std::string& chip_identifier, const std::function<bool(const Entry&)>& visitor);
 
-    // Durable when it returns. Refusal(sequence_taken) for other bytes under the same chip and sequence,
-    // Refusal(identity_taken) if the identity has another chip or the chip another identity, Refusal(key_mismatch) if
-    // the chip's identity key is another one.
+    // Durable when it returns. Refusal(sequence_taken) for other bytes under the same chip and sequence, and what
+    // judge_owner() refuses.
     Result<Added> add(const Entry& entry);
+
+    std::optional<Replacement> replacement_by(const std::string& chip_identifier); // whose place the chip took
+    std::optional<Replacement> replacement_of(const std::string& chip_identifier); // what took the chip's place
+    void visit_replacements(const std::function<bool(const Replacement&)>& visitor); // all, the oldest first
+    // Durable when it returns; false: the very statement was there already. Refuses what judge_replacement() does.
+    Result<bool> add_replacement(const Replacement& replacement);
 
 private:
     struct Impl;

@@ -31,19 +31,24 @@ void configure(SQLite::Database& database)
     // The mode tells what it has become: a file system without shared memory would keep another one.
     if (database.execAndGet("PRAGMA journal_mode = WAL").getString() != "wal")
         throw Error(Reason::storage_failed, database.getFilename() + ": no write-ahead log is possible here");
-    database.exec("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF");
+    database.exec("PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF");
 }
 
+// Without foreign keys, as a table that others refer to is made anew (sqlite.org/lang_altertable.html, section 7).
 void migrate(SQLite::Database& database, std::span<const std::string_view> migrations)
 {
+    database.exec("PRAGMA foreign_keys = OFF");
     SQLite::Transaction transaction(database, SQLite::TransactionBehavior::IMMEDIATE);
     const auto version = static_cast<std::size_t>(database.execAndGet("PRAGMA user_version").getInt64());
     if (version > migrations.size())
         throw Error(Reason::storage_failed, database.getFilename() + " belongs to a newer version of this program");
     for (const std::string_view script : migrations.subspan(version))
         database.exec(std::string(script));
+    if (version < migrations.size() && SQLite::Statement(database, "PRAGMA foreign_key_check").executeStep())
+        throw Error(Reason::storage_failed, database.getFilename() + ": a row refers to one that is not there");
     database.exec("PRAGMA user_version = " + std::to_string(migrations.size()));
     transaction.commit();
+    database.exec("PRAGMA foreign_keys = ON");
 }
 
 } // namespace
