@@ -94,6 +94,21 @@ TEST_F(WithPolkit, ARuleAllowsWhatItNamesAndNothingElse)
     EXPECT_EQ(error_of(call("EnterOperating", {}, 1)), denied) << "another user";
 }
 
+// A process identifier would be another process's by the time that polkit looks (CVE-2013-4288); a unique name on the
+// bus never is.
+TEST_F(WithPolkit, Attack22_PolkitIsAskedAboutTheNameOnTheBus)
+{
+    Process monitor(
+        {"dbus-monitor", "--address", device.bus().address(), "type='method_call',member='CheckAuthorization'"});
+    ASSERT_TRUE(monitor.line_after("signal"));
+    EXPECT_EQ(error_of(call("EnterPersonalization", {}, nobody)), denied);
+    ASSERT_TRUE(monitor.line_after("method call")) << "polkit is not asked";
+    EXPECT_EQ(monitor.line_after("      string "), "\"system-bus-name\"");
+    EXPECT_EQ(monitor.line_after("            string "), "\"name\"");
+    const auto name = monitor.line_after("            variant").value_or("");
+    EXPECT_NE(name.find("string \":1."), std::string::npos) << name;
+}
+
 TEST_F(WithPolkit, Attack23_ACallerThatVanishesWhilePolkitIsAskedGetsNothing)
 {
     // polkit is stopped in the middle, so that the caller is certainly gone before the verdict.
