@@ -57,14 +57,6 @@ Signer load_signer(const ServeOptions& options, const pki::Trust& trust)
     return signer;
 }
 
-// For commands that look into a database and must not leave a new, empty one behind.
-Store open_existing(const std::filesystem::path& path)
-{
-    if (!std::filesystem::exists(path))
-        throw Error(Reason::not_configured, path.string() + " does not exist");
-    return Store(path);
-}
-
 std::string utc(pki::Time time)
 {
     const std::time_t seconds = time.time_since_epoch().count();
@@ -101,10 +93,10 @@ int serve(const ServeOptions& options)
     return 0;
 }
 
-int verify(const std::filesystem::path& database, const std::filesystem::path& trust_path, bool json)
+int verify(const std::string& database, const std::filesystem::path& trust_path, bool json)
 {
     const pki::Trust trust = load_trust(trust_path, {});
-    Store store = open_existing(database);
+    const auto store = open_store(database, Opening::existing);
     auto faulty = nlohmann::ordered_json::array();
     const auto note = [&](const std::string& chip, std::uint64_t sequence, const Verdict& verdict) {
         if (!verdict)
@@ -115,11 +107,11 @@ int verify(const std::filesystem::path& database, const std::filesystem::path& t
         return true;
     };
     std::size_t records = 0, replacements = 0;
-    store.visit({}, [&](const Entry& entry) {
+    store->visit({}, [&](const Entry& entry) {
         ++records;
         return note(entry.owner.chip_identifier, entry.sequence, verify(entry, trust));
     });
-    store.visit_replacements([&](const Replacement& replacement) {
+    store->visit_replacements([&](const Replacement& replacement) {
         ++replacements;
         return note(replacement.present, 0, verify(replacement, trust));
     });
@@ -137,14 +129,14 @@ int verify(const std::filesystem::path& database, const std::filesystem::path& t
     return faulty.empty() ? 0 : exit_faulty;
 }
 
-int show(const std::filesystem::path& database, const std::string& chip_identifier, bool json)
+int show(const std::string& database, const std::string& chip_identifier, bool json)
 {
     if (!structures::is_chip_identifier(chip_identifier))
         throw Error(Reason::invalid_argument, "a chip identifier is 64 hexadecimal digits in lower case");
-    Store store = open_existing(database);
-    const auto by = store.replacement_of(chip_identifier), of = store.replacement_by(chip_identifier);
+    const auto store = open_store(database, Opening::existing);
+    const auto by = store->replacement_of(chip_identifier), of = store->replacement_by(chip_identifier);
     auto records = nlohmann::ordered_json::array();
-    store.visit(chip_identifier, [&](const Entry& entry) {
+    store->visit(chip_identifier, [&](const Entry& entry) {
         records.push_back(describe(entry));
         records.back()["replaced-by"] = by ? by->present : "";
         records.back()["replaces"] = of ? of->former : "";

@@ -13,7 +13,7 @@ inline constexpr int exit_usage = 2; // of the command line or the configuration
 inline constexpr int exit_faulty = 3; // verify: something does not prove itself
 
 struct ServeOptions {
-    std::filesystem::path database;
+    std::string database; // URL, for open_store()
     std::filesystem::path trust;
     std::vector<std::filesystem::path> crls;
     std::filesystem::path certificate; // PEM, own certificate first
@@ -27,9 +27,9 @@ struct ServeOptions {
 int serve(const ServeOptions& options);
 
 // Checks every record, receipt and owner, without the server.
-int verify(const std::filesystem::path& database, const std::filesystem::path& trust, bool json);
+int verify(const std::string& database, const std::filesystem::path& trust, bool json);
 
 // What is stored for one chip.
-int show(const std::filesystem::path& database, const std::string& chip_identifier, bool json);
+int show(const std::string& database, const std::string& chip_identifier, bool json);
 
 } // namespace imprint::archive

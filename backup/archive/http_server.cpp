@@ -111,7 +111,7 @@ struct HttpServer::Impl : std::enable_shared_from_this<Impl> {
     HttpSettings settings;
     std::shared_ptr<const pki::Trust> trust;
     Signer signer;
-    Store read_store, write_store;
+    std::unique_ptr<Store> read_store, write_store;
     asio::ssl::context tls;
     std::vector<std::unique_ptr<server::Listener>> listeners;
     std::set<Stream*> idle; // between two requests: closed when the server stops
@@ -122,8 +122,8 @@ struct HttpServer::Impl : std::enable_shared_from_this<Impl> {
         : settings(std::move(s))
         , trust(std::move(t))
         , signer(std::move(by))
-        , read_store(settings.database)
-        , write_store(settings.database)
+        , read_store(open_store(settings.database))
+        , write_store(open_store(settings.database))
         , tls(server::server_context({signer.chain, signer.key.get()},
                                      server::PeerPolicy{trust, pki::Role::station_tls, {}}, {})
                   .release())
@@ -154,7 +154,7 @@ asio::awaitable<Answer> HttpServer::Impl::answer(const Request& request, const P
 {
     const bool put = request.method == Method::put;
     const auto make = [this, put, &request] {
-        return put ? answer_put(write_store, *trust, signer, request, now()) : answer_read(read_store, request);
+        return put ? answer_put(*write_store, *trust, signer, request, now()) : answer_read(*read_store, request);
     };
     auto work = [&make]() -> asio::awaitable<Answer> { co_return make(); };
     asio::thread_pool& pool = put ? writer : reader;

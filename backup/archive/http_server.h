@@ -11,7 +11,7 @@
 namespace imprint::archive {
 
 struct HttpSettings {
-    std::filesystem::path database;
+    std::string database; // URL, for open_store()
     std::vector<std::string> public_addresses; // provisioning/server/listener.h says what they look like
     std::vector<std::string> station_addresses;
     std::size_t max_connections = 512; // for each address

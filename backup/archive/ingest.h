@@ -19,7 +19,7 @@ Result<Owner> owner_of(const package::Record& record);
 
 // Checks both signatures and their chains, that the record is the one that was announced, and adds it. A record that
 // is there already gets its stored receipt, whatever has expired since. The refusals of package::open_record and
-// Store::add, and record_foreign for another chip or sequence.
+// Store::add_all, and record_foreign for another chip or sequence.
 Result<Added> ingest(Store& store, const pki::Trust& trust, const Signer& signer, const std::string& chip_identifier,
                      std::uint64_t sequence, BytesView record, pki::Time now);
 

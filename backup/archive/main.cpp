@@ -13,7 +13,7 @@ namespace imprint::archive {
 namespace {
 
 struct Common {
-    std::filesystem::path database = "/var/lib/imprint-archive/archive.db";
+    std::string database = "/var/lib/imprint-archive/archive.db";
     std::filesystem::path trust = "/etc/imprint/trust.pem";
     std::string chip;
     bool json = false;

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // The archive's database: records are added and never changed; a device identity belongs to one chip, until a
-// replacement is added, too.
+// replacement is added, too. Which database it is, a URL tells.
 #pragma once
 
 #include "backup/archive/ownership.h"
 
-#include <filesystem>
 #include <functional>
+#include <limits>
 #include <memory>
+#include <span>
+#include <vector>
 
 namespace imprint::archive {
 
@@ -24,31 +26,46 @@ struct Added {
     Bytes receipt; // the one that is stored
 };
 
-// One connection to the database, for one thread at a time. Everything throws Error(storage_failed) when SQLite fails.
+// One connection to the database, for one thread at a time. Everything throws Error(storage_failed) when the database
+// fails; the next call tries anew.
 class Store {
 public:
-    // Creates the database where there is none.
-    explicit Store(const std::filesystem::path& path);
-    ~Store();
+    Store() = default;
+    Store(const Store&) = delete;
+    Store& operator=(const Store&) = delete;
+    virtual ~Store() = default;
 
-    std::optional<Entry> find(const std::string& chip_identifier, std::uint64_t sequence);
-    std::optional<Entry> newest(const std::string& chip_identifier); // the highest sequence
+    virtual std::optional<Entry> find(const std::string& chip_identifier, std::uint64_t sequence) = 0;
+    virtual std::optional<Entry> newest(const std::string& chip_identifier) = 0; // the highest sequence
     // All records (of one chip, if it is not empty) by chip and sequence; stops when the visitor returns false.
-    void visit(const std::string& chip_identifier, const std::function<bool(const Entry&)>& visitor);
+    virtual void visit(const std::string& chip_identifier, const std::function<bool(const Entry&)>& visitor) = 0;
 
-    // Durable when it returns. Refusal(sequence_taken) for other bytes under the same chip and sequence, and what
-    // judge_owner() refuses.
-    Result<Added> add(const Entry& entry);
+    // Adds all of them in one transaction, in their order; what the results say is durable when it returns. After an
+    // Error nobody knows whether they were added: adding the same again is safe, and tells.
+    // A refusal is of one entry and leaves the others alone: sequence_taken for other bytes under the same chip and
+    // sequence, what judge_owner() refuses, record_invalid for what breaks the schema.
+    virtual std::vector<Result<Added>> add_all(std::span<const Entry> entries) = 0;
+    Result<Added> add(const Entry& entry) { return std::move(add_all({&entry, 1}).front()); }
 
-    std::optional<Replacement> replacement_by(const std::string& chip_identifier); // whose place the chip took
-    std::optional<Replacement> replacement_of(const std::string& chip_identifier); // what took the chip's place
-    void visit_replacements(const std::function<bool(const Replacement&)>& visitor); // all, the oldest first
+    virtual std::optional<Replacement> replacement_by(const std::string& chip) = 0; // whose place the chip took
+    virtual std::optional<Replacement> replacement_of(const std::string& chip) = 0; // what took the chip's place
+    virtual void visit_replacements(const std::function<bool(const Replacement&)>& visitor) = 0; // the oldest first
     // Durable when it returns; false: the very statement was there already. Refuses what judge_replacement() does.
-    Result<bool> add_replacement(const Replacement& replacement);
+    virtual Result<bool> add_replacement(const Replacement& replacement) = 0;
 
-private:
-    struct Impl;
-    std::unique_ptr<Impl> impl_;
+protected:
+    // Databases count with a sign.
+    static bool in_range(std::uint64_t sequence) { return sequence <= std::numeric_limits<std::int64_t>::max(); }
+    // `stored` has the entry's chip and sequence.
+    static Result<Added> known_already(Entry stored, const Entry& entry);
 };
+
+enum class Opening {
+    make, // makes or migrates what is not there yet
+    existing, // Error(not_configured) if there is none: for those who only look
+};
+
+// `url`: a path or sqlite:PATH.
+std::unique_ptr<Store> open_store(const std::string& url, Opening opening = Opening::make);
 
 } // namespace imprint::archive
