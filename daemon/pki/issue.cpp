@@ -107,7 +107,8 @@ void check_device(const DeviceIdentity& identity)
         throw Error(verdict.refusal());
 }
 
-Certificate device_certificate(BytesView spki, const DeviceIdentity& identity, Validity validity)
+Certificate device_certificate(BytesView spki, const DeviceIdentity& identity, Validity validity,
+                               int key_usage = KU_DIGITAL_SIGNATURE)
 {
     check_device(identity);
     auto certificate = blank(public_key(spki).get(), identity.value, validity);
@@ -116,7 +117,7 @@ Certificate device_certificate(BytesView spki, const DeviceIdentity& identity, V
     if (ASN1_PRINTABLE_type(text, static_cast<int>(identity.value.size())) == V_ASN1_PRINTABLESTRING)
         add_name(certificate.x509(), NID_serialNumber, V_ASN1_PRINTABLESTRING, identity.value);
     add_basic_constraints(certificate.x509(), false, no_path_limit);
-    add_key_usage(certificate.x509(), KU_DIGITAL_SIGNATURE);
+    add_key_usage(certificate.x509(), key_usage);
     add_device_identity(certificate.x509(), identity);
     return certificate;
 }
@@ -240,6 +241,19 @@ Certificate issue_module(const Issuer& issuer, BytesView spki, const DeviceIdent
     auto certificate = device_certificate(spki, identity, validity);
     add_extended_key_usage(certificate.x509(), std::array{std::string_view(client_auth_oid)});
     add_module_binding(certificate.x509(), binding);
+    return finish(certificate, issuer.certificate.x509(), issuer.key);
+}
+
+Certificate issue_data_key(const Issuer& issuer, BytesView spki, const DeviceIdentity& identity,
+                           const std::string& label, DataKeyUse use, Validity validity)
+{
+    constexpr std::array usages{KU_DIGITAL_SIGNATURE, KU_KEY_ENCIPHERMENT, KU_KEY_AGREEMENT};
+    auto certificate = device_certificate(spki, identity, validity, usages.at(static_cast<std::size_t>(use)));
+    add_name(certificate.x509(), NID_organizationalUnitName, MBSTRING_UTF8, label);
+    std::vector<std::string_view> purposes{role_oid(Role::data_key)};
+    if (use == DataKeyUse::sign)
+        purposes.emplace_back(client_auth_oid);
+    add_extended_key_usage(certificate.x509(), purposes);
     return finish(certificate, issuer.certificate.x509(), issuer.key);
 }
 

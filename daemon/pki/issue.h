@@ -40,6 +40,12 @@ Certificate issue_identity(const Issuer& issuer, BytesView spki, const DeviceIde
 Certificate issue_module(const Issuer& issuer, BytesView spki, const DeviceIdentity& identity,
                          const ModuleBinding& binding, Validity validity);
 
+// What a key of a data package is for. Decryption is with RSA, agreement with an elliptic curve.
+enum class DataKeyUse { sign, decrypt, agree };
+// Such a key's, under the device's identity; the label in the package becomes its organizational unit.
+Certificate issue_data_key(const Issuer& issuer, BytesView spki, const DeviceIdentity& identity,
+                           const std::string& label, DataKeyUse use, Validity validity);
+
 struct Revoked {
     std::string serial; // lower-case hex
     Time when;

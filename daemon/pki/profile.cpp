@@ -72,6 +72,8 @@ std::string_view role_oid(Role role)
         return IMPRINT_OID_ARC ".1.6";
     case Role::certified_central:
         return IMPRINT_OID_ARC ".1.7";
+    case Role::data_key:
+        return IMPRINT_OID_ARC ".1.9";
     case Role::checking_ca:
     case Role::device_identity:
     case Role::module:
@@ -103,6 +105,8 @@ std::string_view role_name(Role role)
         return "device-identity";
     case Role::module:
         return "module";
+    case Role::data_key:
+        return "data-key";
     }
     return "unknown";
 }

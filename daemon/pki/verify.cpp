@@ -136,8 +136,8 @@ bool is_ca(const Certificate& certificate)
 // Exactly this one of our roles, or none of them.
 bool carries_only(const Certificate& certificate, Role role)
 {
-    constexpr std::array roles{Role::identity_ca, Role::station_signing,  Role::station_tls,      Role::archive,
-                               Role::central,     Role::station_operator, Role::certified_central};
+    constexpr std::array roles{Role::identity_ca, Role::station_signing,  Role::station_tls,       Role::archive,
+                               Role::central,     Role::station_operator, Role::certified_central, Role::data_key};
     return std::ranges::all_of(roles, [&](Role other) {
         return certificate.has_extended_key_usage(std::string(role_oid(other))) == (other == role);
     });
@@ -164,6 +164,8 @@ bool has_role(const Certificate& certificate, Role role)
     case Role::module:
         return !is_ca(certificate) && module_binding(certificate) && device_identity(certificate) &&
             certificate.has_extended_key_usage(client_auth_oid);
+    case Role::data_key:
+        return !is_ca(certificate) && device_identity(certificate).has_value();
     }
     return false;
 }
@@ -176,6 +178,7 @@ Role issuer_of(Role role)
     case Role::device_identity:
         return Role::identity_ca;
     case Role::module:
+    case Role::data_key:
     case Role::certified_central:
         return Role::station_signing;
     default:
@@ -213,7 +216,7 @@ const Certificate* predecessor(const Trust& trust, const Certificate& root)
 // A device's certificate names an identity that its issuer may give.
 Verdict check_issuers_scope(const Certificates& chain, Role role)
 {
-    if (role != Role::device_identity && role != Role::module)
+    if (role != Role::device_identity && role != Role::module && role != Role::data_key)
         return accepted();
     return check_scope(chain.at(1), device_identity(chain.front()).value());
 }

@@ -2,7 +2,10 @@
 #include "provisioning/station/channel_key.h"
 
 #include "daemon/base/hkdf.h"
+#include "daemon/pki/key.h"
 #include "provisioning/server/symmetric_key.h"
+
+#include <openssl/err.h>
 
 namespace imprint::station {
 
@@ -23,6 +26,19 @@ Bytes info_of(std::string_view label, std::uint32_t version, const pki::DeviceId
     return info;
 }
 
+Secret raw_key(const std::string& uri, const std::optional<Secret>& passphrase)
+{
+    const auto key = pki::load_key(uri, passphrase);
+    Secret out(channel_key_size);
+    std::size_t size = out.size();
+    const bool raw = (EVP_PKEY_is_a(key.get(), "ED25519") == 1 || EVP_PKEY_is_a(key.get(), "X25519") == 1) &&
+        EVP_PKEY_get_raw_private_key(key.get(), out.data(), &size) == 1 && size == out.size();
+    ERR_clear_error();
+    if (!raw)
+        throw Error(Reason::not_configured, uri + " gives no 32 bytes for a master key: an Ed25519 key would");
+    return out;
+}
+
 } // namespace
 
 Secret derive_channel_key(const Secret& master_key, std::string_view label, std::uint32_t version,
@@ -31,8 +47,10 @@ Secret derive_channel_key(const Secret& master_key, std::string_view label, std:
     return hkdf_sha256(master_key, info_of(label, version, identity), channel_key_size);
 }
 
-Secret load_master_key(const std::string& source)
+Secret load_master_key(const std::string& source, const std::optional<Secret>& passphrase)
 {
+    if (source.find(':') != std::string::npos && !source.starts_with('/') && !source.starts_with("credential:"))
+        return raw_key(source, passphrase);
     return server::load_symmetric_key(source, "master key of 32 bytes; imprint-station init makes one");
 }
 

@@ -7,6 +7,7 @@
 #include "daemon/pki/profile.h"
 
 #include <filesystem>
+#include <optional>
 
 namespace imprint::station {
 
@@ -17,8 +18,10 @@ inline constexpr std::size_t channel_key_size = 32;
 Secret derive_channel_key(const Secret& master_key, std::string_view label, std::uint32_t version,
                           const pki::DeviceIdentity& identity);
 
-// 32 bytes from a file, or from "credential:name" (as credential_path() has it). Throws Error(not_configured).
-Secret load_master_key(const std::string& source);
+// 32 bytes from a file, from "credential:name" (as credential_path() has it), or from any other OSSL_STORE URI, as the
+// private key of an Ed25519 or X25519 key, the only ones that OpenSSL's stores keep as 32 bytes. Throws
+// Error(not_configured), also where a store does not let the bytes out.
+Secret load_master_key(const std::string& source, const std::optional<Secret>& passphrase);
 // A new one. Throws Error(storage_failed) if the file exists: every device's key hangs on it.
 void make_master_key(const std::filesystem::path& path);
 

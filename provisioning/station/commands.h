@@ -20,6 +20,9 @@ inline constexpr int exit_conflict = 4; // outbox, sync, conflicts: an operator 
 // The state directory with database and master key; what is there already stays as it is.
 int init(const std::filesystem::path& state);
 
+// What a device will get by this profile; nothing is changed.
+int check_profile(const std::filesystem::path& file, bool json);
+
 // Nothing is applied if one line is wrong, or with `dry_run`.
 int import_allow_list(Store& store, const std::filesystem::path& file, bool dry_run);
 int import_identities(Store& store, const std::filesystem::path& file, bool dry_run);
@@ -63,8 +66,8 @@ int show_audit(Store& store, bool json);
 // Waits until everything is delivered or refused for good, at most `wait`.
 int show_outbox(Store& store, std::chrono::seconds wait, bool json);
 
-// Brings what was done in the field to the main station, or the outbox to the archive: once, then it ends. exit_conflict
-// if something else stands there in the way of anything.
+// Brings what was done in the field to the main station, or the outbox to the archive: once, then it ends.
+// exit_conflict if something else stands there in the way of anything.
 int sync_to_station(Store& store, const Credentials& credentials, const std::string& address, bool dry_run, bool json);
 int sync_to_archive(Store& store, const Credentials& credentials, const std::string& url, bool dry_run, bool json);
 // What other stations brought and could not be taken.

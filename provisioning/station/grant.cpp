@@ -3,19 +3,15 @@
 
 #include "backup/package/data_package.h"
 #include "daemon/pki/issue.h"
-#include "daemon/structures/wrap.h"
 #include "provisioning/station/central.h"
-#include "provisioning/station/channel_key.h"
 #include "provisioning/station/introductions.h"
+#include "provisioning/station/make_package.h"
 
-#include <algorithm>
 #include <set>
 
 namespace imprint::station {
 
 namespace {
-
-constexpr auto clock_tolerance = std::chrono::hours(1); // a device's clock may lag behind ours
 
 // The device identity that an introduction was issued for.
 using Promise = std::optional<pki::DeviceIdentity>;
@@ -104,29 +100,8 @@ pki::Certificate issue_module(const Station& station, const Claim& claim, const 
                                      .epoch_index_name = claim.epoch_index_name,
                                      .storage_key_name = claim.storage_key_name,
                                      .chip_identifier = claim.chip};
-    const pki::Validity validity{.not_before = std::max<pki::Time>(now - clock_tolerance, signer.not_before()),
-                                 .not_after =
-                                     std::min<pki::Time>(now + station.profile.module_lifetime, signer.not_after())};
-    return pki::issue_module({signer, station.credentials.signing_key.get()}, key.spki, identity, binding, validity);
-}
-
-package::DataPackage make_package(const Station& station, const Claim& claim, const pki::DeviceIdentity& identity)
-{
-    const Secret key =
-        derive_channel_key(station.master_key, station.profile.label, station.profile.key_version, identity);
-    const auto wrapped = structures::wrap(claim.storage_key, structures::importable_hmac_key({}), key);
-    package::DataPackage package;
-    package.set_version(package::format_version);
-    package.set_chip_identifier(claim.chip);
-    package.set_identity_kind(identity.kind);
-    package.set_identity_value(identity.value);
-    package.set_sequence(claim.sequence());
-    auto& entry = *package.add_entries();
-    entry.set_label(station.profile.label);
-    entry.set_object(to_string(wrapped.object));
-    entry.set_duplicate(to_string(wrapped.duplicate));
-    entry.set_seed(to_string(wrapped.seed));
-    return package;
+    return pki::issue_module({signer, station.credentials.signing_key.get()}, key.spki, identity, binding,
+                             device_validity(station, now));
 }
 
 // Both certificates' issuers, each once.
@@ -185,12 +160,16 @@ Result<Grants> grant(const Station& station, Store& store, const Claim& claim, c
     if (const auto verdict = pki::check_scope(station.credentials.signing.front(), chip->identity); !verdict)
         return verdict.refusal();
 
+    auto package = make_package(station, store, claim, chip->identity, now);
+    if (!package)
+        return package.refusal();
+
     Grants out{.identity = chip->identity,
                .introduced_by = introduction->described,
                .revoked = store.revoke_open_grants(claim.chip, now)};
     const auto module = issue_module(station, claim, key, chip->identity, now);
     store.add_grant({module.serial(), claim.chip, claim.sequence(), module.der(), now});
-    out.granted = {module.serial(), chip->identity_certificate, make_package(station, claim, chip->identity), key};
+    out.granted = {module.serial(), chip->identity_certificate, *std::move(package), key};
 
     out.message.set_module_certificate(to_string(module.der()));
     out.message.set_identity_certificate(to_string(chip->identity_certificate));

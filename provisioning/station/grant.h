@@ -22,7 +22,7 @@ struct Grants {
 
 // Burns the introduction, assigns the identity, makes both certificates and the data package, enters chip and grant
 // into the store. Refusal(identity_taken | no_identity_left | chip_already_known | key_mismatch | what admit() and
-// usable_by() say | transaction_number_foreign: it was issued for another device identity).
+// usable_by() say | transaction_number_foreign: it was issued for another device identity | what make_package() says).
 Result<Grants> grant(const Station& station, Store& store, const Claim& claim, const ProvenKey& key, pki::Time now);
 
 } // namespace imprint::station

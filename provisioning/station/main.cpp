@@ -24,7 +24,7 @@ struct Options {
     std::string passphrase;
     std::string master_key;
     std::filesystem::path vendor_ca;
-    Profile profile;
+    std::filesystem::path profile;
     unsigned module_days = 3650;
     unsigned handshake_seconds = 10;
     unsigned message_seconds = 60;
@@ -67,11 +67,11 @@ int serve(Options& options)
 {
     const std::string master_key =
         options.master_key.empty() ? (options.state / "master.key").string() : options.master_key;
-    options.profile.module_lifetime = std::chrono::days(options.module_days);
     Station station{.credentials = credentials(options),
                     .vendors = options.vendor_ca.empty() ? pki::Trust{} : load_vendors(options.vendor_ca),
-                    .master_key = load_master_key(master_key),
-                    .profile = options.profile};
+                    .master_key = load_master_key(master_key, options.credentials.passphrase),
+                    .profile = options.profile.empty() ? PackageProfile{} : read_profile(options.profile),
+                    .module_lifetime = std::chrono::days(options.module_days)};
     options.server.state = options.state;
     options.server.handshake_timeout = std::chrono::seconds(options.handshake_seconds);
     options.server.message_timeout = std::chrono::seconds(options.message_seconds);
@@ -118,12 +118,12 @@ void add_server(CLI::App& app, Options& o, Action& action)
     add("--public-address", o.server.public_address,
         "Where couriers send devices (default: where they are configured to)");
     add_credentials(*serve_command, o);
-    add("--master-key", o.master_key, "File or credential:NAME (default: master.key in the state directory)");
+    add("--master-key", o.master_key, "File, credential:NAME or OSSL_STORE URI (default: master.key in the state)");
     add("--vendor-ca", o.vendor_ca, "The TPM vendors' CAs and CRLs: a PEM file or a directory of them");
     add("--archive", o.server.archive, "The archive (https://host:port); without it records wait");
-    add("--label", o.profile.label, "Label of the channel key in the data package");
-    add("--key-version", o.profile.key_version, "Version of the channel keys");
-    add("--module-lifetime", o.module_days, "Days that a module certificate is valid")->check(CLI::Range(1U, 36500U));
+    add("--profile", o.profile, "What devices are given: a TOML file (default: one key for a channel)");
+    add("--module-lifetime", o.module_days, "Days that certificates of a device's keys are valid")
+        ->check(CLI::Range(1U, 36500U));
     add("--max-connections", o.server.max_connections, "For each address")->check(CLI::Range(1U, 65536U));
     add("--handshake-timeout", o.handshake_seconds, "Seconds")->check(CLI::Range(1U, 3600U));
     add("--message-timeout", o.message_seconds, "Seconds for each message")->check(CLI::Range(1U, 3600U));
@@ -131,6 +131,16 @@ void add_server(CLI::App& app, Options& o, Action& action)
         require_a_way_in(o.server);
         action = [&o] { return serve(o); };
     });
+}
+
+void add_profile(CLI::App& app, Options& o, Action& action)
+{
+    auto* profile = app.add_subcommand("profile", "What data packages hold");
+    profile->require_subcommand(1);
+    auto* check = profile->add_subcommand("check", "Show what a device will get, or what is wrong with the file");
+    check->add_option("file", o.profile, "The profile (TOML)")->required();
+    check->add_flag("--json", o.json);
+    check->final_callback([&] { action = [&o] { return check_profile(o.profile, o.json); }; });
 }
 
 // Works on the database.
@@ -361,6 +371,7 @@ int run(int argc, char** argv)
         action = [&options] { return init(options.state); };
     });
     add_server(app, options, action);
+    add_profile(app, options, action);
     Commands commands(options, action);
     commands.add_endorsement_keys(app);
     commands.add_identities(app);

@@ -83,6 +83,9 @@ Result<Answer> StationSession::on_hello(const protocol::Hello& hello, BytesView 
         return trusted.refusal();
     if (const auto admitted = admit(store_, claim_); !admitted)
         return admitted.refusal();
+    const auto& algorithms = hello.capabilities().algorithms();
+    if (const auto able = check_capabilities(station_.profile, {algorithms.begin(), algorithms.end()}); !able)
+        return able.refusal();
     if (const auto judged = judge_claim(now); !judged)
         return judged.refusal();
 

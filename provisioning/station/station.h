@@ -4,6 +4,7 @@
 
 #include "daemon/pki/key.h"
 #include "daemon/pki/verify.h"
+#include "provisioning/station/package_profile.h"
 
 #include <chrono>
 #include <filesystem>
@@ -39,13 +40,6 @@ Credentials load_tls_credentials(const CredentialSources& sources, pki::Time now
 // The TPM vendors' CAs (as anchors) and revocation lists: a PEM file, or every .pem, .crt and .crl of a directory.
 pki::Trust load_vendors(const std::filesystem::path& path);
 
-// What the data package holds: one symmetric key for a channel between manufacturer and device.
-struct Profile {
-    std::string label = "manufacturer-channel";
-    std::uint32_t key_version = 1; // raised to give every device another key from the same master key
-    std::chrono::days module_lifetime{3650}; // of module certificates; never longer than the signing certificate
-};
-
 // From whom an introduction is demanded: nobody, chips without a record here, everybody.
 enum class Required { never, first, always };
 
@@ -53,7 +47,9 @@ struct Station {
     Credentials credentials;
     pki::Trust vendors; // of TPMs
     Secret master_key; // 32 bytes
-    Profile profile;
+    PackageProfile profile; // what every device gets
+    std::chrono::days module_lifetime{3650}; // of module and data key certificates; at most the signing certificate's
+    std::shared_ptr<const PairSource> pool = nullptr; // pairs made in advance, if there are any
 };
 
 } // namespace imprint::station

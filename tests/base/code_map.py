@@ -18,6 +18,7 @@ LIBRARIES = {
     "SQLite": r"SQLiteCpp/|sqlite3",
     "CLI11": r"CLI/",
     "nlohmann-json": r"nlohmann/",
+    "toml11": r"toml\.hpp",
 }
 
 

@@ -111,6 +111,7 @@ constexpr std::array pages{"daemon/imprintd.8",
                            "provisioning/authority/imprint-authority.1",
                            "provisioning/courier/imprint-courier.1",
                            "provisioning/station/imprint-station.8",
+                           "provisioning/station/imprint-station.profile.5",
                            "provisioning/central/imprint-central.8",
                            "backup/archive/imprint-archive.8"};
 

@@ -25,8 +25,7 @@ station::Station make_station(const TestPki& pki)
                             .tls_key = share(pki.station_tls.key),
                             .trust = std::make_shared<const pki::Trust>(pki.trust())},
             .vendors = {.anchors = pki::certificates_from_pem(SoftwareTpm::vendor_ca())},
-            .master_key = Secret(Bytes(32, 0x4d)),
-            .profile = {}};
+            .master_key = Secret(Bytes(32, 0x4d))};
 }
 
 StationTest::StationTest()

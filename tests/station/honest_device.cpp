@@ -68,7 +68,7 @@ protocol::Message DeviceSide::hello()
     hello.set_epoch_index(to_string(structures::marshal(device_.module.epoch_index())));
     hello.set_epoch(epoch_);
     hello.mutable_capabilities()->set_vendor("IBM");
-    for (const auto* algorithm : {"p256", "hmac"})
+    for (const auto& algorithm : device_.module.capabilities().algorithms)
         hello.mutable_capabilities()->add_algorithms(algorithm);
     hello.set_nonce(to_string(nonce_));
     return message;
