@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dbus/arguments.h"
 
+#include "daemon/pki/identity.h"
+
 #include <set>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -48,6 +50,16 @@ std::string read_option_text(sd_bus_message* call, const std::string& option)
     return text;
 }
 
+pki::DeviceIdentity read_identity(sd_bus_message* call, const std::string& option)
+{
+    const char *kind = nullptr, *value = nullptr;
+    if (sd_bus_message_read(call, "v", "(ss)", &kind, &value) < 0)
+        refuse("the option '" + option + "' takes two texts, kind and value");
+    if (std::strlen(kind) > longest_text || std::strlen(value) > longest_text)
+        refuse("the option '" + option + "' is longer than " + std::to_string(longest_text) + " bytes");
+    return pki::normalize({kind, value}).or_throw();
+}
+
 std::uint32_t read_number(sd_bus_message* call, const std::string& option)
 {
     std::uint32_t value = 0;
@@ -81,6 +93,10 @@ bool read_personalize_option(sd_bus_message* call, const std::string& option, Pe
 {
     if (option == "switch") {
         options.switch_afterwards = read_truth(call, option);
+        return true;
+    }
+    if (option == "identity") {
+        options.identity = read_identity(call, option);
         return true;
     }
     const bool number = option == "transaction-number";

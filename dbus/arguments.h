@@ -3,6 +3,7 @@
 #pragma once
 
 #include "daemon/base/file.h"
+#include "daemon/pki/profile.h"
 #include "dbus/handles.h"
 #include "provisioning/protocol/introduction.h"
 
@@ -23,6 +24,7 @@ struct PersonalizeOptions {
     bool switch_afterwards = false; // "switch" b
     // "transaction-number" s or "ticket" s, not both. Shared, because calls are copied on their way to their thread.
     std::shared_ptr<const protocol::IntroductionCode> introduction;
+    std::optional<pki::DeviceIdentity> identity; // "identity" (ss): kind and value, in any form that people write
 };
 // a{sv}. Also Error(transaction_number_mistyped). The message is erased when it is freed: it may hold a secret.
 PersonalizeOptions read_personalize_options(sd_bus_message* call);

@@ -157,7 +157,8 @@ void Service::personalize(sd_bus_message* call)
     const auto address = or_configured(read_text(call), settings_.station_address, "StationAddress=");
     const auto options = read_personalize_options(call);
     begin(call, action::personalize, [this, address, options](const auto& progress, const auto& cancelled) {
-        device_.personalize(address, options.switch_afterwards, progress, cancelled, options.introduction.get());
+        device_.personalize(address, options.switch_afterwards, progress, cancelled,
+                            {options.introduction.get(), options.identity});
     });
 }
 
@@ -168,7 +169,7 @@ void Service::personalize_with_descriptor(sd_bus_message* call)
     const auto options = read_personalize_options(call);
     begin(call, action::personalize, [this, link, options](const auto& progress, const auto& cancelled) {
         device_.personalize(std::move(*link), options.switch_afterwards, progress, cancelled,
-                            options.introduction.get());
+                            {options.introduction.get(), options.identity});
     });
 }
 

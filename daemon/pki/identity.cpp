@@ -55,7 +55,7 @@ Verdict check_imei(std::string_view value)
     if (value.size() != imei_digits || !std::ranges::all_of(value, is_digit))
         return Refusal{Reason::invalid_argument, "an IMEI has 15 digits"};
     return verdict(imei_check_digit(value.substr(0, imei_digits - 1)) == value.back(),
-                   "the last digit of the IMEI does not fit the others: it is mistyped");
+                   "the check digit of the IMEI, its last one, does not fit: it is mistyped");
 }
 
 Verdict check_eui(std::string_view value, std::size_t octets, const char* form)

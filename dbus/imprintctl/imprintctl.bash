@@ -16,8 +16,11 @@ _imprintctl() {
             compopt -o filenames
             mapfile -t COMPREPLY < <(compgen -f -- "$current")
             ;;
+        --identity)
+            mapfile -t COMPREPLY < <(compgen -W "imei: eui48: eui64: serial: uuid:" -- "$current")
+            ;;
         *)
-            mapfile -t COMPREPLY < <(compgen -W "--no-switch --proxy-command --ticket-file \
+            mapfile -t COMPREPLY < <(compgen -W "--identity --no-switch --proxy-command --ticket-file \
                 --transaction-number-file $options" -- "$current")
             ;;
         esac

@@ -4,6 +4,7 @@
 #include "daemon/base/file.h"
 #include "daemon/base/serial.h"
 #include "daemon/pki/certificate.h"
+#include "daemon/pki/identity.h"
 #include "dbus/bus_device.h"
 #include "dbus/imprintctl/client.h"
 #include "dbus/imprintctl/connect.h"
@@ -34,6 +35,7 @@ struct Options {
     std::string address; // personalize, recover; empty: as configured
     std::string proxy_command; // personalize
     std::string number_file, ticket_file; // personalize; empty: none
+    std::string identity; // personalize; empty: whatever the station gives
     bool no_switch = false;
     std::string file = "-"; // export-backup, export-certificate, restore, update-central
     Target central; // connect
@@ -168,12 +170,21 @@ private:
 
     int append_options(sd_bus_message* call)
     {
-        const int on = options_.no_switch ? 0 : 1;
-        if (!introduction_)
-            return sd_bus_message_append(call, "a{sv}", 1, "switch", "b", on);
-        sd_bus_message_sensitive(call);
-        return sd_bus_message_append(call, "a{sv}", 2, "switch", "b", on, introduction_->option, "s",
-                                     introduction_->c_str());
+        int result = sd_bus_message_open_container(call, 'a', "{sv}");
+        const auto append = [&](auto... parts) {
+            if (result >= 0)
+                result = sd_bus_message_append(call, "{sv}", parts...);
+        };
+        append("switch", "b", options_.no_switch ? 0 : 1);
+        if (introduction_) {
+            sd_bus_message_sensitive(call);
+            append(introduction_->option, "s", introduction_->c_str());
+        }
+        if (!options_.identity.empty()) {
+            const auto [kind, value] = pki::parse_identity(options_.identity).or_throw();
+            append("identity", "(ss)", kind.c_str(), value.c_str());
+        }
+        return result < 0 ? result : sd_bus_message_close_container(call);
     }
 
     // The way to the station is the caller's: the daemon needs no right to the line.
@@ -280,6 +291,8 @@ void declare(CLI::App& app, Options& options, Command& chosen)
         ->add_option("--transaction-number-file", options.number_file,
                      "The transaction number, for where nobody can be asked (- for stdin)")
         ->excludes(ticket);
+    personalize->add_option("--identity", options.identity,
+                            "Who the device is to be, as KIND:VALUE (imei:490154203237518): an operator confirms it");
     personalize->add_flag("--no-switch", options.no_switch, "Stop before the switch");
     add("enter-operating", "Switch a personalized device to the operating state", &Commands::enter_operating);
     add("enter-personalization", "Switch back: the module key dies", &Commands::enter_personalization);

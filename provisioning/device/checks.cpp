@@ -39,13 +39,15 @@ std::span<const pki::Certificate> between(const pki::Certificates& chain)
 }
 
 Verdict check_same_identity(const pki::Certificate& identity, const pki::Certificate& module,
-                            const package::DataPackage& data, const std::optional<pki::Certificate>& present)
+                            const package::DataPackage& data, const Expected& expected)
 {
     const auto granted = pki::device_identity(identity);
     if (!granted)
         return Refusal{Reason::identity_key_invalid, "the identity certificate names no device identity"};
-    if (present && pki::device_identity(*present) != granted)
+    if (expected.identity && pki::device_identity(*expected.identity) != granted)
         return Refusal{Reason::identity_taken, "the station grants another device identity than this device has"};
+    if (expected.requested && expected.requested != granted)
+        return Refusal{Reason::identity_taken, "the station grants another device identity than was asked for"};
     if (pki::device_identity(module) != granted)
         return Refusal{Reason::module_key_invalid, "the module certificate names another device identity"};
     if (data.identity_kind() != granted->kind || data.identity_value() != granted->value)
@@ -115,7 +117,7 @@ Result<Granted> check_grant(const protocol::Grant& grant, const Expected& expect
                                             expected.binding.epoch);
     if (!data)
         return data.refusal();
-    if (const auto verdict = check_same_identity(*identity, *module, *data, expected.identity); !verdict)
+    if (const auto verdict = check_same_identity(*identity, *module, *data, expected); !verdict)
         return verdict.refusal();
     if (const auto verdict =
             check_central_set(as_bytes(grant.central_set()), expected.station.signing, trust, expected.central, now);

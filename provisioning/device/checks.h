@@ -29,6 +29,7 @@ struct Expected {
     const TPMT_PUBLIC& identity_key;
     pki::ModuleBinding binding;
     std::optional<pki::Certificate> identity; // the identity certificate that this device has already
+    std::optional<pki::DeviceIdentity> requested; // what it asked for
     CentralPolicy central;
 };
 

@@ -200,10 +200,10 @@ void Device::update_central(BytesView set) { impl_->update_central(set); }
 std::vector<Bytes> Device::central_pins() const { return impl_->central_pins(); }
 
 void Device::personalize(Link station, bool switch_afterwards, const Progress& progress, const tls::Cancel& cancel,
-                         const protocol::IntroductionCode* introduction)
+                         const Presented& presented)
 {
     impl_->guard([&] {
-        impl_->personalize(std::move(station), switch_afterwards, checked(progress, &cancel), cancel, introduction);
+        impl_->personalize(std::move(station), switch_afterwards, checked(progress, &cancel), cancel, presented);
     });
 }
 

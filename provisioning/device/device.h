@@ -62,6 +62,13 @@ struct ChannelRequest {
 // The program's end (none where it waits at a socket), or why there is none. On a thread of the device's.
 using ChannelOpened = std::function<void(Result<Fd> opened)>;
 
+// What the station is shown beside the device's proofs.
+struct Presented {
+    // Nothing: where the station wants a transaction number, the input unit is asked for one, if there is any.
+    const protocol::IntroductionCode* introduction = nullptr;
+    std::optional<pki::DeviceIdentity> requested; // who the device is to be
+};
+
 class Device {
 public:
     Device(tpm::Worker& worker, Settings settings);
@@ -74,10 +81,8 @@ public:
     // An address ("host:port", "unix:/path", "serial:/dev/NAME") or a descriptor: a connected socket or a terminal
     // line.
     using Link = std::variant<std::string, Fd>;
-    // `introduction`: what the station is shown; nothing: where the station wants a transaction number, the input unit
-    // is asked for one, if there is any.
     void personalize(Link station, bool switch_afterwards, const Progress& progress, const tls::Cancel& cancel,
-                     const protocol::IntroductionCode* introduction = nullptr);
+                     const Presented& presented = {});
     void enter_operating(const Progress& progress);
     void enter_personalization(const Progress& progress);
     // Makes the TPM remember the bundle's checking key instead of an earlier one that certified it. One write; nothing

@@ -37,7 +37,7 @@ public:
 
     // personalize.cpp
     void personalize(Link station, bool switch_afterwards, const Progress& progress, const tls::Cancel& cancel,
-                     const protocol::IntroductionCode* introduction);
+                     const Presented& presented);
 
     // lifecycle.cpp
     void enter_operating(const Progress& progress);
@@ -80,6 +80,7 @@ private:
         const Progress& progress;
         const tls::Cancel& cancel;
         const protocol::IntroductionCode* introduction;
+        const std::optional<pki::DeviceIdentity>& requested;
     };
     void personalize_epoch(Link station, Attempt attempt);
     Outcome try_once(Link station, const Attempt& attempt);

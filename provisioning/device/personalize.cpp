@@ -97,7 +97,7 @@ std::optional<Device::Link> once_more(const Device::Link& station)
 } // namespace
 
 void Device::Impl::personalize(Link station, bool switch_afterwards, const Progress& progress,
-                               const tls::Cancel& cancel, const protocol::IntroductionCode* introduction)
+                               const tls::Cancel& cancel, const Presented& presented)
 {
     require({State::blank, State::personalization, State::recovered}, "Personalize");
     require_intact_files();
@@ -110,7 +110,7 @@ void Device::Impl::personalize(Link station, bool switch_afterwards, const Progr
     if (known_.current() != nullptr)
         require_epoch_as_known(); // otherwise the conversation attests it
     else
-        personalize_epoch(std::move(station), {trust, progress, cancel, introduction});
+        personalize_epoch(std::move(station), {trust, progress, cancel, presented.introduction, presented.requested});
     if (!switch_afterwards) {
         progress(100, "personalized");
         return;
@@ -198,7 +198,8 @@ Device::Impl::Outcome Device::Impl::converse(Conversation& conversation, const A
                         conversation.channel_binding(),
                         conversation.station_name(),
                         provider(),
-                        attempt.introduction};
+                        attempt.introduction,
+                        attempt.requested};
     RemoteSession session(worker_, store_, std::move(situation), attempt.progress);
     Bytes message = session.hello();
     while (!message.empty()) {

@@ -130,6 +130,10 @@ Bytes DeviceSession::hello()
                                                                       situation_.channel_binding,
                                                                       situation_.chip.chip_identifier(), nonce_)));
     }
+    if (situation_.requested) {
+        hello.mutable_requested_identity()->set_kind(situation_.requested->kind);
+        hello.mutable_requested_identity()->set_value(situation_.requested->value);
+    }
     hello_ = protocol::serialize(message);
     return hello_;
 }
@@ -212,7 +216,8 @@ Verdict DeviceSession::check_epoch(const structures::Attestation& attestation)
 
 Expected DeviceSession::expected()
 {
-    Expected expected{*station_, module_area_, module_.identity_key(), {}, std::nullopt, situation_.central};
+    Expected expected{*station_,    module_area_,         module_.identity_key(), {},
+                      std::nullopt, situation_.requested, situation_.central};
     expected.binding = {nonce_, situation_.epoch + 1, module_.epoch_index_name(),
                         structures::name_of(module_.storage_key()), situation_.chip.chip_identifier()};
     expected.identity = situation_.identity.known;

@@ -37,6 +37,7 @@ struct Situation {
     std::string station_name; // common name in the station's TLS certificate
     const tls::Provider& provider; // its key signs the record; outlives the session
     const protocol::IntroductionCode* introduction = nullptr; // what the station is shown; outlives the session
+    std::optional<pki::DeviceIdentity> requested; // who the device is to be
 };
 
 // Lives and dies in the thread of the TPM.

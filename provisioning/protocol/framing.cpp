@@ -26,7 +26,7 @@ bool known(const Attestation& m) { return none_unknown(m); }
 
 bool known(const Hello& m)
 {
-    return none_unknown(m, m.capabilities(), m.introduction()) &&
+    return none_unknown(m, m.capabilities(), m.introduction(), m.requested_identity()) &&
         std::ranges::all_of(m.endorsement_keys(), [](const auto& key) { return none_unknown(key); });
 }
 

@@ -15,6 +15,8 @@
 #include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http.hpp>
 
+#include <functional>
+
 namespace imprint::station {
 
 namespace asio = boost::asio;
@@ -42,11 +44,18 @@ Handover check_receipt(BytesView receipt, const RecordEntry& record, const pki::
     return {Handover::Outcome::accepted, {receipt.begin(), receipt.end()}, {}};
 }
 
-Handover judge(const http::response<Body>& response, const RecordEntry& record, const pki::Trust& trust)
+// What is put, and what is made of the body of a good answer.
+struct Document {
+    std::string path, type;
+    Bytes content;
+    std::function<Handover(BytesView)> accepted;
+};
+
+Handover judge(const http::response<Body>& response, const Document& document)
 {
     const unsigned status = response.result_int();
     if (status == 200 || status == 201)
-        return check_receipt(response.body(), record, trust);
+        return document.accepted(response.body());
     const std::string text = to_string(response.body()).substr(0, max_detail);
     const std::string detail = std::to_string(status) + " " + server::printable(text);
     return {status == 409 ? Handover::Outcome::conflict : Handover::Outcome::refused, {}, detail};
@@ -69,7 +78,8 @@ struct ArchiveClient::Impl {
     }
 
     asio::awaitable<void> connect(TlsStream& stream);
-    asio::awaitable<Handover> exchange(TlsStream& stream, const RecordEntry& record);
+    asio::awaitable<Handover> exchange(TlsStream& stream, const Document& document);
+    asio::awaitable<Handover> put(Document document, std::chrono::seconds limit);
 };
 
 asio::awaitable<void> ArchiveClient::Impl::connect(TlsStream& stream)
@@ -85,14 +95,13 @@ asio::awaitable<void> ArchiveClient::Impl::connect(TlsStream& stream)
     co_await stream.async_handshake(asio::ssl::stream_base::client, asio::use_awaitable);
 }
 
-asio::awaitable<Handover> ArchiveClient::Impl::exchange(TlsStream& stream, const RecordEntry& record)
+asio::awaitable<Handover> ArchiveClient::Impl::exchange(TlsStream& stream, const Document& document)
 {
-    http::request<Body> request(http::verb::put, "/v1/records/" + record.chip + "/" + std::to_string(record.sequence),
-                                11);
+    http::request<Body> request(http::verb::put, document.path, 11);
     request.set(http::field::host, location.host + ":" + location.port);
-    request.set(http::field::content_type, "application/vnd.imprint.record");
+    request.set(http::field::content_type, document.type);
     request.keep_alive(false);
-    request.body() = record.record;
+    request.body() = document.content;
     request.prepare_payload();
     co_await http::async_write(stream, request, asio::use_awaitable);
 
@@ -100,7 +109,25 @@ asio::awaitable<Handover> ArchiveClient::Impl::exchange(TlsStream& stream, const
     parser.body_limit(max_answer);
     beast::flat_buffer buffer(max_answer);
     co_await http::async_read(stream, buffer, parser, asio::use_awaitable);
-    co_return judge(parser.get(), record, *trust);
+    co_return judge(parser.get(), document);
+}
+
+asio::awaitable<Handover> ArchiveClient::Impl::put(Document document, std::chrono::seconds limit)
+{
+    const auto executor = co_await asio::this_coro::executor;
+    TlsStream stream(executor, context);
+    beast::get_lowest_layer(stream).expires_after(limit);
+    Handover handover;
+    try {
+        co_await connect(stream);
+        handover = co_await exchange(stream, document);
+    } catch (const boost::system::system_error& e) { // its what() has a place in Boost's source, too
+        const auto refusal = server::peer_refusal(stream.native_handle());
+        handover.detail = refusal ? "its certificate: " + refusal->detail : e.code().message();
+    } catch (const std::exception& e) {
+        handover.detail = e.what();
+    }
+    co_return handover;
 }
 
 ArchiveClient::ArchiveClient(const std::string& url, const Credentials& credentials)
@@ -112,20 +139,20 @@ ArchiveClient::~ArchiveClient() = default;
 
 asio::awaitable<Handover> ArchiveClient::put(const RecordEntry& record, std::chrono::seconds limit)
 {
-    const auto executor = co_await asio::this_coro::executor;
-    TlsStream stream(executor, impl_->context);
-    beast::get_lowest_layer(stream).expires_after(limit);
-    Handover handover;
-    try {
-        co_await impl_->connect(stream);
-        handover = co_await impl_->exchange(stream, record);
-    } catch (const boost::system::system_error& e) { // its what() has a place in Boost's source, too
-        const auto refusal = server::peer_refusal(stream.native_handle());
-        handover.detail = refusal ? "its certificate: " + refusal->detail : e.code().message();
-    } catch (const std::exception& e) {
-        handover.detail = e.what();
-    }
-    co_return handover;
+    return impl_->put({"/v1/records/" + record.chip + "/" + std::to_string(record.sequence),
+                       "application/vnd.imprint.record", record.record,
+                       [this, record](BytesView answer) { return check_receipt(answer, record, *impl_->trust); }},
+                      limit);
+}
+
+asio::awaitable<Handover> ArchiveClient::put(const ReplacementEntry& replacement, std::chrono::seconds limit)
+{
+    return impl_->put({"/v1/replacements/" + replacement.present, "application/vnd.imprint.replacement",
+                       replacement.statement,
+                       [](BytesView) {
+                           return Handover{Handover::Outcome::accepted, {}, {}};
+                       }},
+                      limit);
 }
 
 } // namespace imprint::station

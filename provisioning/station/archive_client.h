@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Hands one record to the archive over HTTPS with mutual TLS. Includes Asio: for few translation units.
+// Hands records and replacements to the archive over HTTPS with mutual TLS. Includes Asio: for few translation units.
 #pragma once
 
 #include "backup/package/receipt.h"
@@ -13,7 +13,8 @@
 
 namespace imprint::station {
 
-// The archive's answer. Only `accepted` comes with a receipt, which was checked against record and trust.
+// The archive's answer. Only `accepted` comes with a receipt, which was checked against record and trust; there is none
+// for replacements.
 struct Handover {
     enum class Outcome {
         accepted,
@@ -34,6 +35,7 @@ public:
 
     // One connection, at most `limit` for all of it. Does not throw for what the network or the archive do.
     boost::asio::awaitable<Handover> put(const RecordEntry& record, std::chrono::seconds limit);
+    boost::asio::awaitable<Handover> put(const ReplacementEntry& replacement, std::chrono::seconds limit);
 
 private:
     struct Impl;

@@ -43,6 +43,11 @@ Verdict check_capabilities(const protocol::Capabilities& capabilities)
     return accepted();
 }
 
+pki::DeviceIdentity requested(const protocol::Hello& hello)
+{
+    return {hello.requested_identity().kind(), hello.requested_identity().value()};
+}
+
 Verdict check_shape(const protocol::Hello& hello)
 {
     if (hello.version() != protocol::version)
@@ -54,6 +59,8 @@ Verdict check_shape(const protocol::Hello& hello)
     if (hello.has_introduction() &&
         (!protocol::is_selector(hello.introduction().selector()) || hello.introduction().proof().size() != proof_size))
         return malformed("an introduction that is none");
+    if (hello.has_requested_identity() && !pki::check(requested(hello)))
+        return malformed("a requested identity that is none");
     return check_capabilities(hello.capabilities());
 }
 
@@ -156,6 +163,8 @@ Result<Claim> check_hello(const protocol::Hello& hello, const pki::Trust& trust,
         return shape.refusal();
     if (hello.has_introduction())
         claim.introduction = {hello.introduction().selector(), to_bytes(hello.introduction().proof())};
+    if (hello.has_requested_identity())
+        claim.requested = requested(hello);
     for (const auto read : {read_endorsement_key, read_identity_key, read_storage_key, read_epoch})
         if (const auto verdict = read(hello, claim); !verdict)
             return verdict.refusal();

@@ -2,6 +2,7 @@
 // The checks of Hello that need nothing but the message itself and the manufacturer's certificates.
 #pragma once
 
+#include "daemon/pki/profile.h"
 #include "daemon/pki/verify.h"
 #include "provisioning/protocol/messages.pb.h"
 #include "provisioning/station/endorsement.h"
@@ -28,6 +29,7 @@ struct Claim {
         Bytes proof; // 32 bytes
     };
     std::optional<Introduction> introduction; // not judged yet
+    std::optional<pki::DeviceIdentity> requested; // who it wants to be
     std::uint64_t sequence() const { return epoch + 1; }
 };
 

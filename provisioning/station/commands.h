@@ -25,15 +25,34 @@ int check_profile(const std::filesystem::path& file, bool json);
 
 // Nothing is applied if one line is wrong, or with `dry_run`.
 int import_allow_list(Store& store, const std::filesystem::path& file, bool dry_run);
-int import_identities(Store& store, const std::filesystem::path& file, bool dry_run);
+// `format`: "csv" or "jsonl"; empty: by the file's ending, CSV if that says nothing.
+int import_identities(Store& store, const std::filesystem::path& file, const std::string& format, bool dry_run);
 int list_allow_list(Store& store, bool json);
-int add_range(Store& store, const SerialRange& range);
+
+struct RangeOptions {
+    std::string kind{pki::serial_kind};
+    std::string prefix; // of serial numbers
+    unsigned width = 0; // the same
+    std::string first, last; // numbers, of serial numbers; whole identities of the other kinds
+};
+int add_range(Store& store, const RangeOptions& options);
+int list_identities(Store& store, bool json); // what is left, and who is who
+int list_requests(Store& store, bool json); // what devices asked for
+int confirm_request(Store& store, const std::string& chip);
+int refuse_request(Store& store, const std::string& chip);
 
 int list_chips(Store& store, bool json);
 int show_chip(Store& store, const std::string& chip, bool json);
 int readmit_chip(Store& store, const std::string& chip);
 int quarantine_chip(Store& store, const std::string& chip, const std::string& note);
 int release_chip(Store& store, const std::string& chip);
+
+struct ReplaceOptions {
+    std::string former, present, reason;
+};
+// For good: the identity goes on with the new chip, what the former one was granted is revoked.
+int replace_chip(Store& store, const Credentials& credentials, const std::filesystem::path& state,
+                 const ReplaceOptions& options);
 
 // A key of the central system, from a PEM public key or request, or from its certificate.
 struct CentralSource {

@@ -26,12 +26,14 @@ nlohmann::ordered_json describe(Store& store, const Chip& chip)
             {"newest-sequence", chip.newest_sequence},
             {"readmitted", chip.readmitted},
             {"quarantined", note.has_value()},
-            {"note", note.value_or("")}};
+            {"note", note.value_or("")},
+            {"replaced-by", chip.replaced_by}};
 }
 
 std::string flags(const nlohmann::ordered_json& chip)
 {
-    return std::string(chip["readmitted"] ? " readmitted" : "") + (chip["quarantined"] ? " quarantined" : "");
+    return std::string(chip["readmitted"] ? " readmitted" : "") + (chip["quarantined"] ? " quarantined" : "") +
+        (chip["replaced-by"] == "" ? "" : " replaced");
 }
 
 } // namespace

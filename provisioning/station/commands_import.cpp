@@ -4,7 +4,7 @@
 #include "daemon/base/file.h"
 #include "provisioning/station/channel_key.h"
 #include "provisioning/station/commands_format.h"
-#include "provisioning/station/csv.h"
+#include "provisioning/station/identity_lists.h"
 #include "provisioning/station/server.h"
 
 #include <nlohmann/json.hpp>
@@ -81,10 +81,13 @@ int import_allow_list(Store& store, const std::filesystem::path& file, bool dry_
                   [&](const AllowedKey& key) -> Result<bool> { return store.allow(key); });
 }
 
-int import_identities(Store& store, const std::filesystem::path& file, bool dry_run)
+int import_identities(Store& store, const std::filesystem::path& file, const std::string& format, bool dry_run)
 {
-    return import(store, file, parse_identities(read_list(file)), "identities-imported", dry_run,
-                  [&](const ListedIdentity& listed) { return store.list_identity(listed); });
+    const auto ending = file.extension();
+    const bool lines = format.empty() ? ending == ".jsonl" || ending == ".ndjson" : format == "jsonl";
+    const auto text = read_list(file);
+    return import(store, file, lines ? parse_identity_lines(text) : parse_identities(text), "identities-imported",
+                  dry_run, [&](const ListedIdentity& listed) { return store.list_identity(listed); });
 }
 
 int list_allow_list(Store& store, bool json)
@@ -97,17 +100,6 @@ int list_allow_list(Store& store, bool json)
             std::cout << key.chip << (key.note.empty() ? "" : " ") << key.note << '\n';
     if (json)
         std::cout << all.dump(2) << '\n';
-    return exit_ok;
-}
-
-int add_range(Store& store, const SerialRange& range)
-{
-    auto transaction = store.begin();
-    store.add_range(range);
-    audit(store, "range-added", "",
-          range.prefix + " " + std::to_string(range.first) + " to " + std::to_string(range.last) + ", " +
-              std::to_string(range.width) + " digits");
-    transaction.commit();
     return exit_ok;
 }
 

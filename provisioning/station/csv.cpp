@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "provisioning/station/csv.h"
 
+#include "daemon/pki/identity.h"
 #include "daemon/structures/name.h"
+#include "provisioning/station/identity_lists.h"
 
 #include <algorithm>
 #include <functional>
@@ -13,19 +15,14 @@ namespace {
 
 constexpr std::size_t max_note = 128;
 
-struct Field {
-    std::size_t column = 1;
-    std::string text;
-};
-
 struct Line {
     std::size_t number = 0;
-    std::vector<Field> fields;
+    std::vector<Place> fields;
 };
 
-std::vector<Field> split(std::string_view line)
+std::vector<Place> split(std::string_view line)
 {
-    std::vector<Field> fields;
+    std::vector<Place> fields;
     for (std::size_t begin = 0;;) {
         const auto comma = line.find(',', begin);
         fields.push_back({begin + 1, std::string(line.substr(begin, comma - begin))});
@@ -66,8 +63,8 @@ CsvContent<AllowedKey> parse_allow_list(std::string_view text)
         const auto wrong = [&](std::size_t column, const std::string& what) {
             content.errors.push_back({line.number, column, what});
         };
-        const Field& digest = line.fields.front();
-        const Field note = line.fields.size() > 1 ? line.fields[1] : Field{};
+        const Place& digest = line.fields.front();
+        const Place note = line.fields.size() > 1 ? line.fields[1] : Place{};
         if (line.fields.size() > 2)
             return wrong(line.fields[2].column, "a third field");
         if (!structures::is_chip_identifier(digest.text))
@@ -85,29 +82,17 @@ CsvContent<AllowedKey> parse_allow_list(std::string_view text)
 
 CsvContent<ListedIdentity> parse_identities(std::string_view text)
 {
-    CsvContent<ListedIdentity> content;
-    std::map<std::string, std::size_t> seen;
+    IdentityCollector collector;
     for_each_line(text, [&](const Line& line) {
-        const auto wrong = [&](std::size_t column, const std::string& what) {
-            content.errors.push_back({line.number, column, what});
-        };
-        if (line.fields.size() != 2)
-            return wrong(line.fields.size() > 2 ? line.fields[2].column : 1,
-                         "not two fields: chip identifier and serial number");
-        const Field& chip = line.fields[0];
-        const Field& serial = line.fields[1];
-        const pki::DeviceIdentity identity{"serial", serial.text};
-        if (!structures::is_chip_identifier(chip.text))
-            return wrong(chip.column, "not a chip identifier: 64 hexadecimal digits in lower case");
-        if (const auto verdict = pki::check(identity); !verdict)
-            return wrong(serial.column, verdict.refusal().detail);
-        if (const auto [place, fresh] = seen.emplace("chip " + chip.text, line.number); !fresh)
-            return wrong(chip.column, "the chip stands in line " + std::to_string(place->second) + " already");
-        if (const auto [place, fresh] = seen.emplace("serial " + serial.text, line.number); !fresh)
-            return wrong(serial.column, "the serial stands in line " + std::to_string(place->second) + " already");
-        content.entries.push_back({line.number, {chip.text, identity}});
+        const auto& fields = line.fields;
+        if (fields.size() != 2 && fields.size() != 3)
+            return collector.wrong(line.number, fields.size() > 3 ? fields[3].column : 1,
+                                   "not chip identifier and serial number, or chip identifier, kind and identity");
+        const bool serial = fields.size() == 2;
+        collector.take(line.number, fields[0],
+                       serial ? Place{fields[1].column, std::string(pki::serial_kind)} : fields[1], fields.back());
     });
-    return content;
+    return std::move(collector.content);
 }
 
 } // namespace imprint::station

@@ -31,7 +31,7 @@ struct CsvContent {
 // at most 128 characters. A digest may stand there twice only with the same note.
 CsvContent<AllowedKey> parse_allow_list(std::string_view text);
 
-// "chip identifier,serial number". Neither may stand there twice.
+// "chip identifier,serial number" or "chip identifier,kind,identity". Neither chip nor identity may stand there twice.
 CsvContent<ListedIdentity> parse_identities(std::string_view text);
 
 } // namespace imprint::station

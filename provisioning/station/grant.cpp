@@ -21,6 +21,23 @@ Refusal other_device(const pki::DeviceIdentity& promised)
     return {Reason::transaction_number_foreign, "the introduction is for the device " + promised.value};
 }
 
+// Who the device wants to be has to be who it is.
+Verdict check_requested(const Claim& claim, const pki::DeviceIdentity& identity)
+{
+    if (!claim.requested || *claim.requested == identity)
+        return accepted();
+    return Refusal{Reason::identity_taken, "the device asks for another identity than " + identity.value};
+}
+
+Result<pki::DeviceIdentity> choose_identity(Store& store, const Claim& claim, const Promise& promised)
+{
+    if (promised && claim.requested && *claim.requested != *promised)
+        return other_device(*promised);
+    if (promised)
+        return store.assign_promised(claim.chip, *promised);
+    return claim.requested ? store.assign_requested(claim.chip, *claim.requested) : store.assign_identity(claim.chip);
+}
+
 // A certificate by this station's identity CA, if that may give this identity.
 Verdict certify(Chip& chip, const Credentials& credentials, const Claim& claim)
 {
@@ -48,11 +65,15 @@ Result<Chip> new_chip(const Station& station, Store& store, const Claim& claim, 
         chip.identity = pki::device_identity(*claim.identity_certificate).value();
         if (promised && chip.identity != *promised)
             return other_device(*promised);
+        if (const auto verdict = check_requested(claim, chip.identity); !verdict)
+            return verdict.refusal();
+        if (const auto place = store.replacement_by(claim.chip); place && place->identity != chip.identity)
+            return Refusal{Reason::identity_taken, "the chip is to be " + place->identity.value};
         adopt(chip, claim);
     } else {
         if (const auto other = store.chip_of_identity_key(claim.identity_key_spki))
             return Refusal{Reason::chip_already_known, "the same TPM is known as chip " + *other};
-        auto identity = promised ? store.assign_promised(claim.chip, *promised) : store.assign_identity(claim.chip);
+        auto identity = choose_identity(store, claim, promised);
         if (!identity)
             return identity.refusal();
         chip.identity = *std::move(identity);
@@ -81,6 +102,8 @@ Result<Chip> known_chip(Chip chip, const Station& station, Store& store, const C
         return Refusal{Reason::identity_taken, "the chip is known as " + chip.identity.value};
     if (promised && chip.identity != *promised)
         return other_device(*promised);
+    if (const auto verdict = check_requested(claim, chip.identity); !verdict)
+        return verdict.refusal();
     if (!is_revoked(chip, stored, *station.credentials.trust, now))
         return chip;
     if (claim.identity_certificate)
@@ -133,10 +156,19 @@ Result<Introduced> burn_introduction(Store& store, const Claim& claim, pki::Time
 
 } // namespace
 
+Verdict check_in_service(Store& store, const std::string& chip)
+{
+    if (const auto replacement = store.replacement_of(chip))
+        return Refusal{Reason::chip_replaced, "chip " + replacement->present + " took its place"};
+    return accepted();
+}
+
 Verdict admit(Store& store, const Claim& claim)
 {
     if (const auto note = store.quarantined(claim.chip))
         return Refusal{Reason::chip_quarantined, *note};
+    if (const auto verdict = check_in_service(store, claim.chip); !verdict)
+        return verdict;
     const auto chip = store.chip(claim.chip);
     if (chip && chip->newest_sequence != 0 && !claim.identity_certificate && !chip->readmitted)
         return Refusal{Reason::chip_already_known, "it has a backup here and came without its identity certificate"};

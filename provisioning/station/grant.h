@@ -8,8 +8,11 @@
 
 namespace imprint::station {
 
-// Whether the chip may come now: Refusal(chip_quarantined | chip_already_known | sequence_taken). A chip whose backup
-// is already here has to show its identity certificate, unless the operator readmitted it.
+// Refusal(chip_replaced) if another chip took its place.
+Verdict check_in_service(Store& store, const std::string& chip);
+
+// Whether the chip may come now: Refusal(chip_quarantined | chip_replaced | chip_already_known | sequence_taken). A
+// chip whose backup is already here has to show its identity certificate, unless the operator readmitted it.
 Verdict admit(Store& store, const Claim& claim);
 
 struct Grants {
@@ -21,8 +24,9 @@ struct Grants {
 };
 
 // Burns the introduction, assigns the identity, makes both certificates and the data package, enters chip and grant
-// into the store. Refusal(identity_taken | no_identity_left | chip_already_known | key_mismatch | what admit() and
-// usable_by() say | transaction_number_foreign: it was issued for another device identity | what make_package() says).
+// into the store. Refusal(identity_taken | identity_unconfirmed | no_identity_left | chip_already_known | key_mismatch
+// | what admit() and usable_by() say | transaction_number_foreign: it was issued for another device identity | what
+// make_package() says).
 Result<Grants> grant(const Station& station, Store& store, const Claim& claim, const ProvenKey& key, pki::Time now);
 
 } // namespace imprint::station

@@ -34,7 +34,9 @@ struct Options {
     std::string note;
     std::string name;
     std::vector<std::string> permissions;
-    SerialRange range;
+    RangeOptions range;
+    std::string format;
+    ReplaceOptions replace;
     CentralSource central;
     std::string digest;
     std::filesystem::path output = "-";
@@ -167,7 +169,7 @@ public:
 private:
     CLI::App* add(CLI::App& parent, const char* name, const char* text, Work work);
     void add_listing(CLI::App& parent, const char* name, const char* text, Work work);
-    void add_import(CLI::App& parent, const char* text, Work work);
+    CLI::App* add_import(CLI::App& parent, const char* text, Work work);
     CLI::App* add_for_chip(CLI::App& parent, const char* name, const char* text, Work work);
     void add_json(CLI::App* command) { command->add_flag("--json", o_.json); }
 
@@ -195,11 +197,12 @@ void Commands::add_listing(CLI::App& parent, const char* name, const char* text,
     add_json(add(parent, name, text, std::move(work)));
 }
 
-void Commands::add_import(CLI::App& parent, const char* text, Work work)
+CLI::App* Commands::add_import(CLI::App& parent, const char* text, Work work)
 {
     auto* import = add(parent, "import", text, std::move(work));
     import->add_option("file", o_.file)->required();
     import->add_flag("--dry-run", o_.dry_run, "Only say what would happen");
+    return import;
 }
 
 CLI::App* Commands::add_for_chip(CLI::App& parent, const char* name, const char* text, Work work)
@@ -221,14 +224,28 @@ void Commands::add_endorsement_keys(CLI::App& app)
 void Commands::add_identities(CLI::App& app)
 {
     auto* identity = app.add_subcommand("identity", "Device identities to give");
-    add_import(*identity, "Add a CSV file: chip,serial",
-               [&o = o_](Store& s) { return import_identities(s, o.file, o.dry_run); });
-    auto* range = add(*identity, "range", "Add serial numbers for chips that are not listed",
+    identity->require_subcommand(1);
+    auto* import = add_import(*identity, "Add a list: CSV (chip,serial or chip,kind,identity) or JSON lines",
+                              [&o = o_](Store& s) { return import_identities(s, o.file, o.format, o.dry_run); });
+    import->add_option("--format", o_.format, "csv or jsonl (default: by the file's ending)")
+        ->check(CLI::IsMember({"csv", "jsonl"}));
+    auto* range = add(*identity, "range", "Add a range, for chips that are not listed",
                       [&o = o_](Store& s) { return add_range(s, o.range); });
-    range->add_option("--prefix", o_.range.prefix, "What stands before the digits");
-    range->add_option("--width", o_.range.width, "Digits, filled with zeros")->check(CLI::Range(1U, 18U))->required();
-    range->add_option("--from", o_.range.first, "The first number")->required();
-    range->add_option("--to", o_.range.last, "The last number")->required();
+    range->add_option("--kind", o_.range.kind, "serial (default), imei, eui48 or eui64")
+        ->check(CLI::IsMember({"serial", "imei", "eui48", "eui64"}));
+    range->add_option("--prefix", o_.range.prefix, "Of serial numbers: what stands before the digits");
+    range->add_option("--width", o_.range.width, "Of serial numbers: digits, filled with zeros")
+        ->check(CLI::Range(1U, 18U));
+    range->add_option("--from", o_.range.first, "The first number; of other kinds the first identity")->required();
+    range->add_option("--to", o_.range.last, "The last one")->required();
+    add_listing(*identity, "list", "Show what is left, and who is who",
+                [&o = o_](Store& s) { return list_identities(s, o.json); });
+    add_listing(*identity, "requests", "Show what devices asked for",
+                [&o = o_](Store& s) { return list_requests(s, o.json); });
+    add_for_chip(*identity, "confirm", "Let the device have what it asked for",
+                 [&o = o_](Store& s) { return confirm_request(s, o.chip); });
+    add_for_chip(*identity, "refuse", "Forget what the device asked for",
+                 [&o = o_](Store& s) { return refuse_request(s, o.chip); });
 }
 
 void Commands::add_chips(CLI::App& app)
@@ -242,6 +259,12 @@ void Commands::add_chips(CLI::App& app)
                                     [&o = o_](Store& s) { return quarantine_chip(s, o.chip, o.note); });
     quarantine->add_option("--note", o_.note, "Why; for the operators only");
     add_for_chip(*chip, "release", "End its quarantine", [&o = o_](Store& s) { return release_chip(s, o.chip); });
+    auto* replace = add(*chip, "replace", "Let a device go on with another chip, for good",
+                        [&o = o_](Store& s) { return replace_chip(s, credentials(o), o.state, o.replace); });
+    replace->add_option("old", o_.replace.former, "The chip that was taken out")->required();
+    replace->add_option("new", o_.replace.present, "The one that was put in; it was never personalized")->required();
+    replace->add_option("--reason", o_.replace.reason, "Why; for everybody to read")->required();
+    add_credentials(*replace, o_);
 }
 
 void Commands::add_central(CLI::App& app)
@@ -284,11 +307,20 @@ void Commands::add_operators(CLI::App& app)
     add_listing(*operators, "list", "Show them", [&o = o_](Store& s) { return list_operators(s, o.json); });
 }
 
+// "KIND:VALUE", or a serial number alone.
+pki::DeviceIdentity identity_of(const std::string& text)
+{
+    const bool has_kind = std::ranges::any_of(
+        std::array{pki::imei_kind, pki::eui48_kind, pki::eui64_kind, pki::serial_kind, pki::uuid_kind},
+        [&](std::string_view kind) { return text.starts_with(std::string(kind) + ':'); });
+    return pki::parse_identity(has_kind ? text : "serial:" + text).or_throw();
+}
+
 int issue(Store& store, Options& o)
 {
     o.terms.valid = std::chrono::seconds(o.valid_seconds);
     if (!o.identity.empty())
-        o.terms.identity = pki::DeviceIdentity{"serial", o.identity};
+        o.terms.identity = identity_of(o.identity);
     o.tan_output.json = o.json;
     return issue_tans(store, o.terms, o.count, o.tan_output);
 }
@@ -304,7 +336,9 @@ void Commands::add_tans(CLI::App& app)
     issue_command->add_option("--valid", o_.valid_seconds, "How long: 90m, 12h, 7d (1d)")
         ->transform(CLI::AsNumberWithUnit(units));
     issue_command->add_option("--chip", o_.terms.chip, "Good for the chip with this identifier only");
-    issue_command->add_option("--identity", o_.identity, "Good for the device with this serial number only")
+    issue_command
+        ->add_option("--identity", o_.identity,
+                     "Good for the device with this identity only: a serial number, or KIND:VALUE")
         ->excludes(count);
     issue_command->add_option("--reason", o_.terms.reason, "What for; stands in the list and the audit log");
     auto* json = issue_command->add_flag("--json", o_.json);

@@ -24,6 +24,11 @@ constexpr std::chrono::seconds exchange_limit{30};
 
 pki::Time now() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
 
+std::string what(const OutboxEntry& entry)
+{
+    return entry.sequence == 0 ? "replacement" : "sequence " + std::to_string(entry.sequence);
+}
+
 void report(const OutboxEntry& entry, const Handover& handover)
 {
     server::Fields fields{{"CHIP", entry.chip}, {"SEQUENCE", std::to_string(entry.sequence)}};
@@ -52,7 +57,7 @@ AuditEntry audit_entry(const OutboxEntry& entry, const Handover& handover)
             .event = good ? "delivered" : "delivery-conflict",
             .chip = entry.chip,
             .peer = "archive",
-            .detail = "sequence " + std::to_string(entry.sequence) + (good ? "" : ": " + handover.detail)};
+            .detail = what(entry) + (good ? "" : ": " + handover.detail)};
 }
 
 // Further ahead than any delay: the clock was set back since then, and the entry would wait for it to come round.
@@ -137,10 +142,7 @@ asio::awaitable<std::optional<OutboxEntry>> Outbox::next()
 asio::awaitable<void> Outbox::wait_until(pki::Time time)
 {
     // A timer of the steady clock: a clock that is set may make an attempt late or early, nothing else.
-    if (time == pki::Time::max())
-        timer_.expires_at(asio::steady_timer::time_point::max());
-    else
-        timer_.expires_after(time - now());
+    timer_.expires_after(time - now());
     boost::system::error_code cancelled;
     co_await timer_.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
 }
@@ -157,6 +159,13 @@ asio::awaitable<void> Outbox::settle(const OutboxEntry& entry, const Handover& h
 
 asio::awaitable<void> Outbox::deliver(OutboxEntry entry)
 {
+    if (entry.sequence == 0) {
+        auto query = [&] { return store_.replacement_by(entry.chip); };
+        const auto replacement = co_await in_worker(worker_, query);
+        const Handover handover = co_await client_.put(replacement.value(), exchange_limit);
+        co_await settle(entry, handover);
+        co_return;
+    }
     auto query = [&] { return store_.record(entry.chip, entry.sequence); };
     const auto record = co_await in_worker(worker_, query);
     const Handover handover = co_await client_.put(record.value(), exchange_limit);
@@ -168,8 +177,8 @@ asio::awaitable<pki::Time> Outbox::step()
 {
     try {
         const auto entry = co_await next();
-        if (!entry)
-            co_return pki::Time::max();
+        if (!entry) // a command may enter a replacement, and wakes nobody
+            co_return now() + longest_pause;
         if (is_later(entry->next_attempt))
             co_return entry->next_attempt;
         co_await deliver(*entry);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Brings every record to the archive, however long that takes. Includes Asio: for few translation units.
+// Brings every record and replacement to the archive, however long that takes. Includes Asio: for few translation
+// units.
 #pragma once
 
 #include "provisioning/station/archive_client.h"

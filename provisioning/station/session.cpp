@@ -4,6 +4,7 @@
 #include "daemon/structures/name.h"
 #include "provisioning/protocol/framing.h"
 #include "provisioning/protocol/transcript.h"
+#include "provisioning/station/identity_request.h"
 
 namespace imprint::station {
 
@@ -18,6 +19,8 @@ Refusal for_peer(const Refusal& why)
 {
     if (why.reason == Reason::chip_quarantined)
         return {why.reason, "ask the operator of this station"};
+    if (why.reason == Reason::chip_replaced)
+        return {why.reason, "it is out of service"};
     if (why.reason == Reason::transaction_number_wrong)
         return {why.reason, "it is unknown here, or another one"};
     return why;
@@ -137,6 +140,8 @@ Result<Answer> StationSession::on_proof(const protocol::Proof& proof, pki::Time 
         return key.refusal();
     if (const auto judged = judge_proven(now); !judged)
         return judged.refusal();
+    if (const auto judged = judge_request(store_, claim_, now); !judged)
+        return judged.refusal();
     auto transaction = store_.begin();
     auto grants = grant(station_, store_, claim_, *key, now);
     if (!grants)
@@ -172,6 +177,8 @@ Result<Answer> StationSession::on_backup(const protocol::Backup& backup, pki::Ti
     auto transaction = store_.begin();
     if (const auto note = store_.quarantined(claim_.chip))
         return Refusal{Reason::chip_quarantined, *note};
+    if (const auto verdict = check_in_service(store_, claim_.chip); !verdict)
+        return verdict.refusal();
     if (!store_.grant_is_open(granted_.serial))
         return Refusal{Reason::certificate_revoked, "the chip came back on another connection in the meantime"};
     if (store_.record(claim_.chip, claim_.sequence()))
@@ -203,6 +210,8 @@ Result<Answer> StationSession::on_resume(const protocol::Resume& resume, pki::Ti
     chip_ = resume.chip_identifier();
     if (const auto note = store_.quarantined(chip_))
         return Refusal{Reason::chip_quarantined, *note};
+    if (const auto verdict = check_in_service(store_, chip_); !verdict)
+        return verdict.refusal();
     if (!store_.chip(chip_))
         return Refusal{Reason::unknown_chip, "chip " + chip_};
     const auto record = store_.record(chip_, resume.sequence());

@@ -9,7 +9,7 @@ namespace imprint::station {
 
 namespace {
 
-constexpr std::array<std::string_view, 6> migrations{R"(
+constexpr std::array<std::string_view, 7> migrations{R"(
 CREATE TABLE chips (
   chip TEXT PRIMARY KEY,
   identity_kind TEXT NOT NULL,
@@ -162,6 +162,73 @@ CREATE TRIGGER conflicts_stay BEFORE DELETE ON conflicts
 )",
                                                      R"(
 ALTER TABLE chips ADD COLUMN identity_issuers BLOB NOT NULL DEFAULT x'';
+)",
+                                                     R"(
+-- A device may go on with another chip; then its identity stands here for each of its chips.
+CREATE TABLE new_chips (
+  chip TEXT PRIMARY KEY,
+  identity_kind TEXT NOT NULL,
+  identity_value TEXT NOT NULL,
+  identity_certificate BLOB NOT NULL,
+  identity_spki BLOB NOT NULL UNIQUE,
+  first_granted INTEGER NOT NULL,
+  readmitted INTEGER NOT NULL DEFAULT 0,
+  identity_issuers BLOB NOT NULL,
+  replaced_by TEXT CHECK (replaced_by <> chip)
+) STRICT;
+INSERT INTO new_chips SELECT chip, identity_kind, identity_value, identity_certificate, identity_spki, first_granted,
+  readmitted, identity_issuers, NULL FROM chips;
+DROP TABLE chips;
+ALTER TABLE new_chips RENAME TO chips;
+CREATE UNIQUE INDEX chips_identity ON chips (identity_kind, identity_value) WHERE replaced_by IS NULL;
+CREATE INDEX chips_former ON chips (identity_kind, identity_value) WHERE replaced_by IS NOT NULL;
+CREATE TRIGGER chips_keep_identity BEFORE UPDATE OF chip, identity_kind, identity_value, identity_spki ON chips
+  BEGIN SELECT RAISE(ABORT, 'the identity of a chip is kept for ever'); END;
+CREATE TRIGGER chips_stay_replaced BEFORE UPDATE OF replaced_by ON chips WHEN OLD.replaced_by IS NOT NULL
+  BEGIN SELECT RAISE(ABORT, 'a chip is replaced once'); END;
+CREATE TRIGGER chips_stay BEFORE DELETE ON chips
+  BEGIN SELECT RAISE(ABORT, 'the identity of a chip is kept for ever'); END;
+
+CREATE TABLE replacements (
+  former TEXT PRIMARY KEY,
+  present TEXT NOT NULL UNIQUE,
+  identity_kind TEXT NOT NULL,
+  identity_value TEXT NOT NULL,
+  time INTEGER NOT NULL,
+  reason TEXT NOT NULL,
+  statement BLOB NOT NULL,
+  place INTEGER NOT NULL, -- in the outbox: behind its rows up to this one
+  state TEXT NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'delivered', 'conflict')),
+  attempts INTEGER NOT NULL DEFAULT 0,
+  next_attempt INTEGER NOT NULL DEFAULT 0,
+  last_error TEXT NOT NULL DEFAULT ''
+) STRICT;
+CREATE INDEX replacements_waiting ON replacements (next_attempt) WHERE state = 'waiting';
+CREATE TRIGGER replacements_unchanged
+  BEFORE UPDATE OF former, present, identity_kind, identity_value, time, reason, statement, place ON replacements
+  BEGIN SELECT RAISE(ABORT, 'a replacement is for good'); END;
+CREATE TRIGGER replacements_stay BEFORE DELETE ON replacements
+  BEGIN SELECT RAISE(ABORT, 'a replacement is for good'); END;
+
+CREATE TABLE identity_ranges (
+  id INTEGER PRIMARY KEY,
+  kind TEXT NOT NULL,
+  prefix TEXT NOT NULL,
+  width INTEGER NOT NULL,
+  first INTEGER NOT NULL,
+  next INTEGER NOT NULL,
+  last INTEGER NOT NULL
+) STRICT;
+INSERT INTO identity_ranges SELECT id, 'serial', prefix, width, next, next, last FROM serial_ranges;
+DROP TABLE serial_ranges;
+
+CREATE TABLE identity_requests (
+  id INTEGER PRIMARY KEY,
+  chip TEXT NOT NULL UNIQUE,
+  identity_kind TEXT NOT NULL,
+  identity_value TEXT NOT NULL,
+  time INTEGER NOT NULL
+) STRICT;
 )"};
 
 } // namespace

@@ -7,6 +7,7 @@
 #include "daemon/pki/issue.h"
 #include "daemon/pki/profile.h"
 #include "provisioning/protocol/introduction.h"
+#include "provisioning/station/identity_range.h"
 
 #include <SQLiteCpp/SQLiteCpp.h>
 #include <SQLiteCpp/VariadicBind.h>
@@ -19,7 +20,7 @@
 
 namespace imprint::station {
 
-// A chip that was granted something at least once. Its identity is its own for ever.
+// A chip that was granted something at least once. Its identity is its own, until another chip takes its place.
 struct Chip {
     std::string id; // chip identifier
     pki::DeviceIdentity identity;
@@ -28,6 +29,16 @@ struct Chip {
     pki::Time first_granted;
     bool readmitted = false; // may come once more without its identity certificate
     std::uint64_t newest_sequence = 0; // of its records; 0: none yet
+    std::string replaced_by; // the chip that took its place
+};
+
+// A device goes on with another chip: the station's word for it.
+struct ReplacementEntry {
+    std::string former, present; // chips
+    pki::DeviceIdentity identity;
+    pki::Time time;
+    std::string reason; // the operator's words
+    Bytes statement; // backup/package/replacement.h
 };
 
 struct GrantEntry {
@@ -52,7 +63,7 @@ std::string_view name(Delivery delivery);
 
 struct OutboxEntry {
     std::string chip;
-    std::uint64_t sequence = 0;
+    std::uint64_t sequence = 0; // 0: no record but the replacement by which this chip took another one's place
     Delivery state = Delivery::waiting;
     std::uint32_t attempts = 0;
     pki::Time next_attempt;
@@ -91,13 +102,6 @@ struct ConflictEntry {
     Bytes content; // sync.proto: SyncItem
 };
 
-// Numbers from `first` to `last`, written with `width` digits behind `prefix`.
-struct SerialRange {
-    std::string prefix;
-    unsigned width = 0;
-    std::uint64_t first = 0, last = 0;
-};
-
 struct AllowedKey {
     std::string chip; // the EK's digest, which is the chip identifier
     std::string note;
@@ -117,6 +121,21 @@ struct ListedIdentity {
     std::string chip;
     pki::DeviceIdentity identity;
 };
+
+// A range with what is left of it.
+struct RangeEntry {
+    IdentityRange range;
+    std::uint64_t next = 0; // to be looked at; beyond its last: used up
+};
+
+// What a device asked to be.
+struct RequestEntry {
+    std::string chip;
+    pki::DeviceIdentity identity;
+    pki::Time time;
+};
+// More of them push the oldest one out.
+inline constexpr std::size_t max_requests = 1000;
 
 enum class IntroductionState { open, used, revoked };
 std::string_view name(IntroductionState state);
@@ -159,7 +178,7 @@ public:
     std::vector<Chip> chips();
     // Whose identity key this is.
     std::optional<std::string> chip_of_identity_key(BytesView spki);
-    std::optional<std::string> chip_of_identity(const pki::DeviceIdentity& identity);
+    std::optional<std::string> chip_of_identity(const pki::DeviceIdentity& identity); // the present one
     // Refusal(identity_taken | chip_already_known) if identity or identity key belong to another chip.
     Verdict add_chip(const Chip& chip, BytesView identity_spki);
     // Another certificate for the identity that the chip has.
@@ -181,7 +200,27 @@ public:
     Result<pki::DeviceIdentity> assign_promised(const std::string& chip, const pki::DeviceIdentity& promised);
     // False: it was there already. Refusal(identity_taken) if chip or identity stand there otherwise.
     Result<bool> list_identity(const ListedIdentity& listed);
-    void add_range(const SerialRange& range);
+    std::vector<ListedIdentity> identity_list();
+    // Throws Error(invalid_argument; identity_taken: it overlaps another one).
+    void add_range(const IdentityRange& range);
+    std::vector<RangeEntry> ranges();
+
+    // --- identities that devices asked for (store_requests.cpp)
+    // The identity that a new chip asks for, where the operator's list has it for this chip.
+    // Refusal(identity_unconfirmed | identity_taken).
+    Result<pki::DeviceIdentity> assign_requested(const std::string& chip, const pki::DeviceIdentity& requested);
+    void enter_request(const RequestEntry& request); // in the place of what the chip asked for before
+    std::optional<RequestEntry> request(const std::string& chip);
+    std::vector<RequestEntry> requests(); // the oldest first
+    bool remove_request(const std::string& chip); // false: there is none
+
+    // --- chips in the place of others (store_replacements.cpp)
+    // The identity that a new chip gets if it takes the place of one that was here, or that was itself to take a place.
+    // Refusal(unknown_chip | chip_replaced | chip_already_known | identity_taken).
+    Result<pki::DeviceIdentity> check_replacement(const std::string& former, const std::string& present);
+    void add_replacement(const ReplacementEntry& replacement); // that was checked; the list has the new chip then
+    std::optional<ReplacementEntry> replacement_by(const std::string& present);
+    std::optional<ReplacementEntry> replacement_of(const std::string& former);
 
     // --- grants and revocation (store_grants.cpp)
     void add_grant(const GrantEntry& grant);
@@ -191,6 +230,7 @@ public:
     void close_grant(const std::string& serial);
     // Revokes what was granted to the chip and never got its receipt. Returns the serials.
     std::vector<std::string> revoke_open_grants(const std::string& chip, pki::Time now);
+    std::vector<std::string> revoke_all_grants(const std::string& chip, pki::Time now); // those with receipts, too
     std::vector<pki::Revoked> revoked();
     std::uint64_t next_crl_number();
 
@@ -213,11 +253,13 @@ public:
     // The next one: the seconds of the clock or, where that is no more, one higher.
     std::uint64_t raise_central_number(pki::Time now);
 
-    // --- records and their way to the archive (store_records.cpp)
+    // --- records and replacements, and their way to the archive (store_records.cpp)
     void add_record(const RecordEntry& record); // with its outbox entry
     std::optional<RecordEntry> record(const std::string& chip, std::uint64_t sequence);
     std::vector<OutboxEntry> outbox(bool with_delivered);
-    std::optional<OutboxEntry> next_delivery(); // the waiting one with the earliest next attempt
+    // The waiting one with the earliest next attempt. A replacement waits for the former chip's records, and the new
+    // chip's records wait for it.
+    std::optional<OutboxEntry> next_delivery();
     void delivered(const OutboxEntry& entry, BytesView receipt);
     void failed(const OutboxEntry& entry, Delivery state, pki::Time next_attempt, const std::string& error);
 

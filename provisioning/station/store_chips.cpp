@@ -8,7 +8,8 @@ namespace {
 
 const std::string select_chips =
     "SELECT chip, identity_kind, identity_value, identity_certificate, first_granted, readmitted, "
-    "(SELECT coalesce(max(sequence), 0) FROM records WHERE records.chip = chips.chip), identity_issuers FROM chips ";
+    "(SELECT coalesce(max(sequence), 0) FROM records WHERE records.chip = chips.chip), identity_issuers, "
+    "coalesce(replaced_by, '') FROM chips ";
 
 Chip read_chip(SQLite::Statement& query)
 {
@@ -20,6 +21,7 @@ Chip read_chip(SQLite::Statement& query)
     chip.readmitted = query.getColumn(5).getInt() != 0;
     chip.newest_sequence = static_cast<std::uint64_t>(query.getColumn(6).getInt64());
     chip.identity_issuers = pki::certificates_from_pem(sql::blob(query.getColumn(7)));
+    chip.replaced_by = query.getColumn(8).getString();
     return chip;
 }
 
@@ -54,7 +56,8 @@ std::optional<std::string> Store::chip_of_identity_key(BytesView spki)
 
 std::optional<std::string> Store::chip_of_identity(const pki::DeviceIdentity& identity)
 {
-    SQLite::Statement query(database_, "SELECT chip FROM chips WHERE identity_kind = ? AND identity_value = ?");
+    SQLite::Statement query(
+        database_, "SELECT chip FROM chips WHERE identity_kind = ? AND identity_value = ? AND replaced_by IS NULL");
     SQLite::bind(query, identity.kind, identity.value);
     if (!query.executeStep())
         return std::nullopt;

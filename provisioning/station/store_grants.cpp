@@ -4,6 +4,29 @@
 
 namespace imprint::station {
 
+namespace {
+
+std::vector<std::string> revoke(SQLite::Database& database, const std::string& chip, const std::string& which,
+                                pki::Time now)
+{
+    std::vector<std::string> serials;
+    SQLite::Statement query(database, "SELECT serial FROM grants WHERE chip = ? AND " + which);
+    query.bind(1, chip);
+    while (query.executeStep())
+        serials.push_back(query.getColumn(0).getString());
+    for (const auto& serial : serials) {
+        SQLite::Statement update(database, "UPDATE grants SET state = 'revoked' WHERE serial = ?");
+        update.bind(1, serial);
+        update.exec();
+        SQLite::Statement insert(database, "INSERT INTO revoked (serial, time) VALUES (?, ?)");
+        SQLite::bind(insert, serial, seconds(now));
+        insert.exec();
+    }
+    return serials;
+}
+
+} // namespace
+
 void Store::add_grant(const GrantEntry& grant)
 {
     SQLite::Statement insert(
@@ -36,20 +59,12 @@ void Store::close_grant(const std::string& serial)
 
 std::vector<std::string> Store::revoke_open_grants(const std::string& chip, pki::Time now)
 {
-    std::vector<std::string> serials;
-    SQLite::Statement query(database_, "SELECT serial FROM grants WHERE chip = ? AND state = 'open'");
-    query.bind(1, chip);
-    while (query.executeStep())
-        serials.push_back(query.getColumn(0).getString());
-    for (const auto& serial : serials) {
-        SQLite::Statement update(database_, "UPDATE grants SET state = 'revoked' WHERE serial = ?");
-        update.bind(1, serial);
-        update.exec();
-        SQLite::Statement insert(database_, "INSERT INTO revoked (serial, time) VALUES (?, ?)");
-        SQLite::bind(insert, serial, seconds(now));
-        insert.exec();
-    }
-    return serials;
+    return revoke(database_, chip, "state = 'open'", now);
+}
+
+std::vector<std::string> Store::revoke_all_grants(const std::string& chip, pki::Time now)
+{
+    return revoke(database_, chip, "state <> 'revoked'", now);
 }
 
 std::vector<pki::Revoked> Store::revoked()

@@ -5,14 +5,6 @@ namespace imprint::station {
 
 namespace {
 
-std::string number_text(std::uint64_t number, unsigned width)
-{
-    std::string digits = std::to_string(number);
-    if (digits.size() < width)
-        digits.insert(0, width - digits.size(), '0');
-    return digits;
-}
-
 // Somebody has it, or is to have it. What an introduction promised stays promised when that has expired: a range has
 // other numbers.
 bool is_spoken_for(SQLite::Database& database, const pki::DeviceIdentity& identity)
@@ -26,18 +18,27 @@ bool is_spoken_for(SQLite::Database& database, const pki::DeviceIdentity& identi
     return query.executeStep();
 }
 
-// The next number of the first range that has any left.
-std::optional<std::string> take_number(SQLite::Database& database)
+RangeEntry read_range(SQLite::Statement& query)
 {
-    SQLite::Statement query(database,
-                            "SELECT id, prefix, width, next FROM serial_ranges WHERE next <= last ORDER BY id LIMIT 1");
+    const auto number = [&](int column) { return static_cast<std::uint64_t>(query.getColumn(column).getInt64()); };
+    return {{query.getColumn(1).getString(), query.getColumn(2).getString(), query.getColumn(3).getUInt(), number(4),
+             number(6)},
+            number(5)};
+}
+
+const std::string select_ranges = "SELECT id, kind, prefix, width, first, next, last FROM identity_ranges ";
+
+// The next one of the first range that has any left.
+std::optional<pki::DeviceIdentity> take_next(SQLite::Database& database)
+{
+    SQLite::Statement query(database, select_ranges + "WHERE next <= last ORDER BY id LIMIT 1");
     if (!query.executeStep())
         return std::nullopt;
-    SQLite::Statement update(database, "UPDATE serial_ranges SET next = next + 1 WHERE id = ?");
+    const auto entry = read_range(query);
+    SQLite::Statement update(database, "UPDATE identity_ranges SET next = next + 1 WHERE id = ?");
     update.bind(1, query.getColumn(0).getInt64());
     update.exec();
-    return query.getColumn(1).getString() +
-        number_text(static_cast<std::uint64_t>(query.getColumn(3).getInt64()), query.getColumn(2).getUInt());
+    return identity_at(entry.range, entry.next);
 }
 
 } // namespace
@@ -75,11 +76,9 @@ Result<pki::DeviceIdentity> Store::assign_identity(const std::string& chip)
             return Refusal{Reason::identity_taken, identity.value + " belongs to chip " + *other};
         return identity;
     }
-    while (const auto value = take_number(database_)) {
-        pki::DeviceIdentity identity{"serial", *value};
-        if (!is_spoken_for(database_, identity))
-            return identity;
-    }
+    while (auto identity = take_next(database_))
+        if (!is_spoken_for(database_, *identity))
+            return *std::move(identity);
     return Refusal{Reason::no_identity_left, "the list has no identity for this chip and the ranges are used up"};
 }
 
@@ -89,11 +88,12 @@ Result<pki::DeviceIdentity> Store::assign_promised(const std::string& chip, cons
     if (const auto owner = chip_of_identity(promised))
         return foreign(promised.value + " belongs to chip " + *owner);
     SQLite::Statement listed(database_,
-                             "SELECT chip, identity_value FROM identity_list "
+                             "SELECT chip, identity_value, identity_kind FROM identity_list "
                              "WHERE chip = ?1 OR (identity_kind = ?2 AND identity_value = ?3)");
     SQLite::bind(listed, chip, promised.kind, promised.value);
     while (listed.executeStep())
-        if (listed.getColumn(0).getString() != chip || listed.getColumn(1).getString() != promised.value)
+        if (listed.getColumn(0).getString() != chip || listed.getColumn(1).getString() != promised.value ||
+            listed.getColumn(2).getString() != promised.kind)
             return foreign("chip " + listed.getColumn(0).getString() + " is listed with " +
                            listed.getColumn(1).getString());
     return promised;
@@ -123,16 +123,42 @@ Result<bool> Store::list_identity(const ListedIdentity& listed)
     return true;
 }
 
-void Store::add_range(const SerialRange& range)
+std::vector<ListedIdentity> Store::identity_list()
 {
-    constexpr std::uint64_t max_number = 999'999'999'999'999'999;
-    const pki::DeviceIdentity longest{"serial", range.prefix + number_text(range.last, range.width)};
-    if (range.first > range.last || range.last > max_number || !pki::check(longest))
-        throw Error(Reason::invalid_argument, "not a range of serial numbers: " + longest.value);
-    SQLite::Statement insert(database_, "INSERT INTO serial_ranges (prefix, width, next, last) VALUES (?, ?, ?, ?)");
-    SQLite::bind(insert, range.prefix, range.width, static_cast<std::int64_t>(range.first),
+    SQLite::Statement query(database_,
+                            "SELECT chip, identity_kind, identity_value FROM identity_list "
+                            "ORDER BY identity_kind, identity_value");
+    std::vector<ListedIdentity> all;
+    while (query.executeStep())
+        all.push_back(
+            {query.getColumn(0).getString(), {query.getColumn(1).getString(), query.getColumn(2).getString()}});
+    return all;
+}
+
+void Store::add_range(const IdentityRange& range)
+{
+    if (const auto verdict = check(range); !verdict)
+        throw Error(Reason::invalid_argument, "not a range of identities: " + verdict.refusal().detail);
+    for (const auto& other : ranges())
+        if (overlap(range, other.range))
+            throw Error(Reason::identity_taken,
+                        "the range overlaps the one from " + identity_at(other.range, other.range.first).value +
+                            " to " + identity_at(other.range, other.range.last).value);
+    SQLite::Statement insert(database_,
+                             "INSERT INTO identity_ranges (kind, prefix, width, first, next, last) "
+                             "VALUES (?1, ?2, ?3, ?4, ?4, ?5)");
+    SQLite::bind(insert, range.kind, range.prefix, range.width, static_cast<std::int64_t>(range.first),
                  static_cast<std::int64_t>(range.last));
     insert.exec();
+}
+
+std::vector<RangeEntry> Store::ranges()
+{
+    SQLite::Statement query(database_, select_ranges + "ORDER BY id");
+    std::vector<RangeEntry> all;
+    while (query.executeStep())
+        all.push_back(read_range(query));
+    return all;
 }
 
 } // namespace imprint::station

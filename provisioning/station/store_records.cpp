@@ -61,9 +61,12 @@ std::optional<RecordEntry> Store::record(const std::string& chip, std::uint64_t 
 
 std::vector<OutboxEntry> Store::outbox(bool with_delivered)
 {
-    SQLite::Statement query(database_,
-                            "SELECT chip, sequence, state, attempts, next_attempt, last_error FROM outbox "
-                            "WHERE state <> 'delivered' OR ? ORDER BY rowid");
+    SQLite::Statement query(
+        database_,
+        "SELECT chip, sequence, state, attempts, next_attempt, last_error, 2 * rowid AS place FROM outbox "
+        "WHERE state <> 'delivered' OR ?1 UNION ALL "
+        "SELECT present, 0, state, attempts, next_attempt, last_error, 2 * place + 1 FROM replacements "
+        "WHERE state <> 'delivered' OR ?1 ORDER BY place");
     query.bind(1, with_delivered ? 1 : 0);
     std::vector<OutboxEntry> entries;
     while (query.executeStep())
@@ -73,16 +76,37 @@ std::vector<OutboxEntry> Store::outbox(bool with_delivered)
 
 std::optional<OutboxEntry> Store::next_delivery()
 {
-    SQLite::Statement query(database_,
-                            "SELECT chip, sequence, state, attempts, next_attempt, last_error FROM outbox "
-                            "WHERE state = 'waiting' ORDER BY next_attempt, rowid LIMIT 1");
-    if (!query.executeStep())
+    SQLite::Statement record(database_,
+                             "SELECT chip, sequence, state, attempts, next_attempt, last_error, 2 * rowid FROM outbox "
+                             "WHERE state = 'waiting' AND NOT EXISTS "
+                             "(SELECT 1 FROM replacements WHERE present = chip AND replacements.state = 'waiting') "
+                             "ORDER BY next_attempt, rowid LIMIT 1");
+    SQLite::Statement replacement(
+        database_,
+        "SELECT present, 0, state, attempts, next_attempt, last_error, 2 * place + 1 FROM replacements "
+        "WHERE state = 'waiting' AND NOT EXISTS "
+        "(SELECT 1 FROM outbox WHERE chip = former AND outbox.state = 'waiting') "
+        "ORDER BY next_attempt, place LIMIT 1");
+    const bool records = record.executeStep(), replacements = replacement.executeStep();
+    if (!records && !replacements)
         return std::nullopt;
-    return read_entry(query);
+    const auto turn = [](SQLite::Statement& query) {
+        return std::pair(query.getColumn(4).getInt64(), query.getColumn(6).getInt64());
+    };
+    const bool record_first = records && (!replacements || turn(record) < turn(replacement));
+    return read_entry(record_first ? record : replacement);
 }
 
 void Store::delivered(const OutboxEntry& entry, BytesView receipt)
 {
+    if (entry.sequence == 0) {
+        SQLite::Statement update(database_,
+                                 "UPDATE replacements SET state = 'delivered', attempts = attempts + 1, "
+                                 "last_error = '' WHERE present = ?");
+        update.bind(1, entry.chip);
+        update.exec();
+        return;
+    }
     SQLite::Statement update(database_,
                              "UPDATE outbox SET state = 'delivered', attempts = attempts + 1, last_error = '', "
                              "receipt = ?3 WHERE chip = ?1 AND sequence = ?2");
@@ -93,9 +117,10 @@ void Store::delivered(const OutboxEntry& entry, BytesView receipt)
 
 void Store::failed(const OutboxEntry& entry, Delivery state, pki::Time next_attempt, const std::string& error)
 {
+    const std::string set = " SET state = ?3, attempts = attempts + 1, next_attempt = ?4, last_error = ?5 ";
     SQLite::Statement update(database_,
-                             "UPDATE outbox SET state = ?3, attempts = attempts + 1, next_attempt = ?4, "
-                             "last_error = ?5 WHERE chip = ?1 AND sequence = ?2");
+                             entry.sequence == 0 ? "UPDATE replacements" + set + "WHERE present = ?1 AND ?2 = 0"
+                                                 : "UPDATE outbox" + set + "WHERE chip = ?1 AND sequence = ?2");
     SQLite::bind(update, entry.chip, static_cast<std::int64_t>(entry.sequence), std::string(name(state)),
                  seconds(next_attempt), error);
     update.exec();

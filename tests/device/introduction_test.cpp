@@ -89,8 +89,7 @@ protected:
 
     void personalize(const IntroductionCode* code)
     {
-        box.device().personalize(
-            station.address(), false, [](unsigned, const std::string&) {}, box.cancel, code);
+        box.device().personalize(station.address(), false, [](unsigned, const std::string&) {}, box.cancel, {code, {}});
     }
     std::optional<Reason> refused(const IntroductionCode* code = nullptr)
     {
@@ -125,8 +124,8 @@ TEST_F(DeviceIntroduction, A37_A38_WithoutOneWithAWrongOneAndWithAUsedOneNothing
     TestDevice other(SoftwareTpm::Kind::bare);
     station.allow(other.chip());
     try {
-        other.device().personalize(
-            station.address(), false, [](unsigned, const std::string&) {}, other.cancel, &code);
+        other.device().personalize(station.address(), false, [](unsigned, const std::string&) {}, other.cancel,
+                                   {&code, {}});
         FAIL() << "used twice";
     } catch (const Error& error) {
         EXPECT_EQ(error.reason(), Reason::transaction_number_used);

@@ -104,7 +104,7 @@ TestStation::TestStation(const TestPki& pki)
     , stop_event_(eventfd(0, EFD_CLOEXEC))
 {
     auto transaction = store_.begin();
-    store_.add_range({"SN-", 6, 1, 999999});
+    store_.add_range({.prefix = "SN-", .width = 6, .first = 1, .last = 999999});
     transaction.commit();
     thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
 }

@@ -320,9 +320,9 @@ TEST_F(StationTest, AnImportIsWholeOrNothingAndIdempotent)
     EXPECT_EQ(rows("audit", "event = 'ek-imported'"), 1);
 
     write_file(file, as_bytes(digest('b') + ",S1\n" + digest('c') + ",S2\n"));
-    EXPECT_EQ(import_identities(store, file, false), exit_ok);
+    EXPECT_EQ(import_identities(store, file, "csv", false), exit_ok);
     write_file(file, as_bytes(digest('d') + ",S3\n" + digest('e') + ",S2\n"));
-    EXPECT_EQ(import_identities(store, file, false), exit_failed);
+    EXPECT_EQ(import_identities(store, file, "csv", false), exit_failed);
     EXPECT_EQ(rows("identity_list"), 2);
     EXPECT_EQ(testing::internal::GetCapturedStdout(),
               "1 new, 0 known already; nothing was changed\n1 new, 0 known already\n0 new, 1 known already\n"
