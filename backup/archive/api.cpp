@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "backup/archive/api.h"
 
+#include "backup/archive/newest.h"
 #include "daemon/structures/name.h"
 
 #include <nlohmann/json.hpp>
@@ -151,7 +152,7 @@ std::optional<Answer> answer_head(const Request& head)
 {
     const auto path = parse_path(head.target);
     const bool replacement = parse_replacement_path(head.target).has_value();
-    if (!path && !replacement && head.target != health_path)
+    if (!path && !replacement && !parse_newest(head.target) && head.target != health_path)
         return not_found();
     if (head.method == Method::get || head.method == Method::head)
         return std::nullopt;
@@ -167,12 +168,14 @@ std::optional<Answer> answer_head(const Request& head)
     return std::nullopt;
 }
 
-Answer answer_read(Store& store, const Request& request)
+Answer answer_read(Store& store, const Signer& signer, const Request& request, pki::Time now)
 try {
     if (const auto chip = parse_replacement_path(request.target)) {
         const auto replacement = store.replacement_by(*chip);
         return replacement ? replacement_answer(*replacement, request) : not_found();
     }
+    if (const auto question = parse_newest(request.target))
+        return answer_newest(store, signer, *question, now);
     const auto path = parse_path(request.target);
     if (!path) {
         store.newest(std::string(chip_size, '0')); // throws when the database fails

@@ -51,7 +51,7 @@ Answer problem(const Refusal& refusal, unsigned status);
 std::optional<Answer> answer_head(const Request& head);
 
 // GET and HEAD.
-Answer answer_read(Store& store, const Request& request);
+Answer answer_read(Store& store, const Signer& signer, const Request& request, pki::Time now);
 
 // PUT, as answer_head() let it through.
 Answer answer_put(Store& store, const pki::Trust& trust, const Signer& signer, const Request& request, pki::Time now);

@@ -154,7 +154,8 @@ asio::awaitable<Answer> HttpServer::Impl::answer(const Request& request, const P
 {
     const bool put = request.method == Method::put;
     const auto make = [this, put, &request] {
-        return put ? answer_put(*write_store, *trust, signer, request, now()) : answer_read(*read_store, request);
+        return put ? answer_put(*write_store, *trust, signer, request, now())
+                   : answer_read(*read_store, signer, request, now());
     };
     auto work = [&make]() -> asio::awaitable<Answer> { co_return make(); };
     asio::thread_pool& pool = put ? writer : reader;

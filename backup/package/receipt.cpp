@@ -2,6 +2,7 @@
 #include "backup/package/receipt.h"
 
 #include "backup/package/data_package.h"
+#include "backup/package/word.h"
 #include "daemon/structures/name.h"
 
 namespace imprint::package {
@@ -42,20 +43,14 @@ Bytes make_receipt(const Receipt& receipt, const pki::Certificate& archive, EVP_
 
 Result<Receipt> open_receipt(BytesView receipt, const pki::Trust& trust, std::optional<pki::Time> now)
 {
-    const auto opened = pki::open_signed(receipt, max_receipt);
-    if (!opened && opened.refusal().reason == Reason::malformed_message)
-        return invalid("is malformed: " + opened.refusal().detail);
+    const auto opened = open_word(receipt, max_receipt, "the receipt");
     if (!opened)
         return opened.refusal();
-    if (opened->signers.size() != 1)
-        return invalid("does not have exactly one signer");
     auto parsed = parse(opened->content);
     if (!parsed)
         return parsed;
-    const auto chain = pki::verify(opened->signers.front(), opened->certificates, trust, pki::Role::archive,
-                                   now.value_or(parsed->time));
-    if (!chain)
-        return chain.refusal();
+    if (const auto verdict = check_archive(*opened, trust, now.value_or(parsed->time)); !verdict)
+        return verdict.refusal();
     return parsed;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the archive does for stations and for the public, with the real program.
+#include "backup/package/newest.h"
 #include "backup/package/receipt.h"
 #include "tests/archive/running_archive.h"
 
@@ -54,6 +55,31 @@ TEST_F(B1, ARecordIsStoredWithItsChipIdentifierForEverybody)
     const auto one = archive.get(path_of(device.chip, 3));
     EXPECT_EQ(one.body, record);
     EXPECT_NE(one.headers.at("cache-control").find("immutable"), std::string::npos);
+}
+
+TEST_F(Attack45, TheArchiveSignsWhichRecordIsTheNewest)
+{
+    const std::string nonce(64, '7');
+    const auto question = "/v1/newest/" + device.chip + "?nonce=" + nonce;
+    EXPECT_EQ(archive.get(question).status, 404U);
+    ASSERT_EQ(archive.put(device, 5, device.record(5)).status, 201U);
+    ASSERT_EQ(archive.put(device, 3, device.record(3)).status, 201U);
+    const auto answer = archive.get(question);
+    ASSERT_EQ(answer.status, 200U) << to_string(answer.body);
+    EXPECT_EQ(answer.headers.at("content-type"), "application/vnd.imprint.newest");
+    EXPECT_EQ(answer.headers.at("cache-control"), "no-store");
+    const auto word = package::open_newest(answer.body, archive.pki.trust(), test::now, device.chip, *unhex(nonce));
+    ASSERT_TRUE(word) << word.refusal().detail;
+    EXPECT_EQ(word->sequence, 5U);
+    EXPECT_EQ(word->record_digest, package::record_digest(archive.get(path_of(device.chip, 5)).body));
+
+    const auto nothing = archive.get("/v1/nothing");
+    for (const auto& target : {"/v1/newest/" + device.chip, "/v1/newest/" + device.chip + "?nonce=", question + "0",
+                               question + "&x=1", "/v1/newest/" + device.chip + "?nonce=" + std::string(64, 'A'),
+                               "/v1/newest/" + std::string(64, 'b') + "?nonce=" + nonce}) {
+        EXPECT_EQ(archive.get(target).status, 404U) << target;
+        EXPECT_EQ(archive.get(target).body, nothing.body) << target;
+    }
 }
 
 TEST_F(B2, TheIdentityCertificateIsInTheDatabase)
