@@ -160,6 +160,21 @@ PersonalizeOptions read_personalize_options(sd_bus_message* call)
     return options;
 }
 
+std::optional<std::uint64_t> read_recover_options(sd_bus_message* call)
+{
+    std::optional<std::uint64_t> sequence;
+    read_options(call, [&](const std::string& option) {
+        if (option != "sequence")
+            return false;
+        std::uint64_t value = 0;
+        if (sd_bus_message_read(call, "v", "t", &value) < 0 || value % 2 == 0)
+            refuse("the option 'sequence' takes an odd number");
+        sequence = value;
+        return true;
+    });
+    return sequence;
+}
+
 ConnectOptions read_connect_options(sd_bus_message* call)
 {
     constexpr std::size_t longest_protocol = 255; // RFC 7301

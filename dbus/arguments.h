@@ -29,6 +29,8 @@ struct PersonalizeOptions {
 // a{sv}. Also Error(transaction_number_mistyped). The message is erased when it is freed: it may hold a secret.
 PersonalizeOptions read_personalize_options(sd_bus_message* call);
 
+std::optional<std::uint64_t> read_recover_options(sd_bus_message* call); // a{sv}: "sequence" t, which record to take
+
 struct ConnectOptions {
     std::string alpn; // "alpn" s
     std::optional<std::chrono::seconds> timeout; // "timeout-sec" u, 1 to 3600

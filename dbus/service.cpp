@@ -4,6 +4,7 @@
 #include "backup/package/record.h"
 #include "dbus/arguments.h"
 #include "dbus/boundary.h"
+#include "dbus/report.h"
 
 #include <cstdlib>
 #include <memory>
@@ -66,8 +67,14 @@ const sd_bus_vtable device1[] = {
                             method<&Service::enter_personalization>, open),
     SD_BUS_METHOD_WITH_ARGS("ExportBackup", SD_BUS_NO_ARGS, SD_BUS_RESULT("ay", record),
                             method<&Service::export_backup>, open),
-    SD_BUS_METHOD_WITH_ARGS("Recover", SD_BUS_ARGS("s", archive), SD_BUS_NO_RESULT, method<&Service::recover>, open),
-    SD_BUS_METHOD_WITH_ARGS("Restore", SD_BUS_ARGS("ay", record), SD_BUS_NO_RESULT, method<&Service::restore>, open),
+    SD_BUS_METHOD_WITH_ARGS("Recover", SD_BUS_ARGS("s", archive, "a{sv}", options), SD_BUS_NO_RESULT,
+                            method<&Service::recover>, open),
+    SD_BUS_METHOD_WITH_ARGS("Restore", SD_BUS_ARGS("ay", record, "a{sv}", options), SD_BUS_NO_RESULT,
+                            method<&Service::restore>, open),
+    SD_BUS_METHOD_WITH_ARGS("CheckRecovery", SD_BUS_ARGS("s", archive, "a{sv}", options),
+                            SD_BUS_RESULT("a{sv}", report), method<&Service::check_recovery>, open),
+    SD_BUS_METHOD_WITH_ARGS("CheckRestore", SD_BUS_ARGS("ay", record, "a{sv}", options), SD_BUS_RESULT("a{sv}", report),
+                            method<&Service::check_restore>, open),
     SD_BUS_METHOD_WITH_ARGS("UpdateCentral", SD_BUS_ARGS("ay", set), SD_BUS_NO_RESULT, method<&Service::update_central>,
                             open),
     SD_BUS_METHOD_WITH_ARGS("AdoptRoot", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method<&Service::adopt_root>, open),
@@ -88,6 +95,7 @@ constexpr auto* enter_operating = "org.imprint.Device1.enter-operating";
 constexpr auto* enter_personalization = "org.imprint.Device1.enter-personalization";
 constexpr auto* recover = "org.imprint.Device1.recover";
 constexpr auto* restore = "org.imprint.Device1.restore";
+constexpr auto* check_recovery = "org.imprint.Device1.check-recovery";
 constexpr auto* update_central = "org.imprint.Device1.update-central";
 constexpr auto* adopt_root = "org.imprint.Device1.adopt-root";
 constexpr auto* connect = "org.imprint.Device1.connect";
@@ -199,17 +207,49 @@ void Service::export_backup(sd_bus_message* call)
 void Service::recover(sd_bus_message* call)
 {
     const auto archive = or_configured(read_text(call), settings_.archive_address, "ArchiveAddress=");
-    begin(call, action::recover, [this, archive](const auto& progress, const auto& cancelled) {
-        device_.recover(archive, progress, cancelled);
+    const auto sequence = read_recover_options(call);
+    begin(call, action::recover, [this, archive, sequence](const auto& progress, const auto& cancelled) {
+        device_.recover(archive, sequence, progress, cancelled);
     });
 }
 
 void Service::restore(sd_bus_message* call)
 {
     auto record = read_bytes(call, package::max_record);
-    begin(call, action::restore, [this, record = std::move(record)](const auto& progress, const auto& cancelled) {
-        device_.restore(record, progress, cancelled);
+    const auto sequence = read_recover_options(call);
+    begin(call, action::restore,
+          [this, record = std::move(record), sequence](const auto& progress, const auto& cancelled) {
+              device_.restore(record, sequence, progress, cancelled);
+          });
+}
+
+void Service::check_recovery(sd_bus_message* call)
+{
+    const auto archive = or_configured(read_text(call), settings_.archive_address, "ArchiveAddress=");
+    const auto sequence = read_recover_options(call);
+    begin_check(call, [this, archive, sequence](const auto& progress, const auto& cancelled) {
+        return device_.check_recovery(archive, sequence, progress, cancelled);
     });
+}
+
+void Service::check_restore(sd_bus_message* call)
+{
+    auto record = read_bytes(call, package::max_record);
+    const auto sequence = read_recover_options(call);
+    begin_check(call, [this, record = std::move(record), sequence](const auto& progress, const auto&) {
+        return device_.check_restore(record, sequence, progress);
+    });
+}
+
+void Service::begin_check(sd_bus_message* call, Check check)
+{
+    const auto found = std::make_shared<device::Recoverable>();
+    begin(
+        call, action::check_recovery,
+        [found, check = std::move(check)](const auto& progress, const auto& cancelled) {
+            *found = check(progress, cancelled);
+        },
+        [found](sd_bus_message* reply) { append_report(reply, *found); });
 }
 
 void Service::adopt_root(sd_bus_message* call)
@@ -259,16 +299,18 @@ void Service::open_channel(sd_bus_message* call, bool at_a_socket)
 }
 
 // Busy is told before anybody is asked for a password, and once more afterwards.
-void Service::begin(sd_bus_message* call, const char* action, LongCall::Work work)
+void Service::begin(sd_bus_message* call, const char* action, LongCall::Work work, Fill fill)
 {
     if (long_call_.running())
         throw Error(Reason::busy, "a call runs already");
-    authorization_.check(call, action, [this, work = std::move(work)](sd_bus_message* authorized, uid_t) mutable {
-        run(authorized, std::move(work));
-    });
+    authorization_.check(
+        call, action,
+        [this, work = std::move(work), fill = std::move(fill)](sd_bus_message* authorized, uid_t) mutable {
+            run(authorized, std::move(work), std::move(fill));
+        });
 }
 
-void Service::run(sd_bus_message* call, LongCall::Work work)
+void Service::run(sd_bus_message* call, LongCall::Work work, Fill fill)
 {
     if (stopped_)
         throw Error(Reason::cancelled, "the service is stopping");
@@ -282,13 +324,13 @@ void Service::run(sd_bus_message* call, LongCall::Work work)
             }
             work(progress, cancelled);
         },
-        [this, kept](const auto& failure) { ended(kept.get(), failure); });
+        [this, kept, fill = std::move(fill)](const auto& failure) { ended(kept.get(), fill, failure); });
     caller_ = sd_bus_message_get_sender(call);
     show();
     tell(Happened::What::call_began, sd_bus_message_get_member(call));
 }
 
-void Service::ended(sd_bus_message* call, const std::optional<Refusal>& failure)
+void Service::ended(sd_bus_message* call, const Fill& fill, const std::optional<Refusal>& failure)
 {
     show();
     tell(failure ? Happened::What::call_failed : Happened::What::call_ended, sd_bus_message_get_member(call), failure);
@@ -299,6 +341,12 @@ void Service::ended(sd_bus_message* call, const std::optional<Refusal>& failure)
     if (failure) {
         set_error(&error, *failure);
         sd_bus_reply_method_error(call, &error);
+    } else if (fill) {
+        sd_bus_message* raw = nullptr;
+        check(sd_bus_message_new_method_return(call, &raw), "answer a call");
+        const Message reply(raw);
+        fill(raw);
+        sd_bus_send(bus_, raw, nullptr);
     } else {
         sd_bus_reply_method_return(call, "");
     }

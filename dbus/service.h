@@ -52,6 +52,8 @@ public:
     void export_backup(sd_bus_message* call);
     void recover(sd_bus_message* call);
     void restore(sd_bus_message* call);
+    void check_recovery(sd_bus_message* call);
+    void check_restore(sd_bus_message* call);
     void update_central(sd_bus_message* call);
     void adopt_root(sd_bus_message* call);
     void cancel(sd_bus_message* call);
@@ -60,9 +62,12 @@ public:
 
 private:
     void open_channel(sd_bus_message* call, bool at_a_socket);
-    void begin(sd_bus_message* call, const char* action, LongCall::Work work);
-    void run(sd_bus_message* call, LongCall::Work work);
-    void ended(sd_bus_message* call, const std::optional<Refusal>& failure);
+    using Fill = std::function<void(sd_bus_message* reply)>; // appends what a call returns; none: nothing
+    void begin(sd_bus_message* call, const char* action, LongCall::Work work, Fill fill = {});
+    void run(sd_bus_message* call, LongCall::Work work, Fill fill);
+    using Check = std::function<device::Recoverable(const device::Progress&, const tls::Cancel&)>;
+    void begin_check(sd_bus_message* call, Check check);
+    void ended(sd_bus_message* call, const Fill& fill, const std::optional<Refusal>& failure);
     void stop_if_asked();
     void give_up(const Refusal& fault) const;
     void show();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "backup/recovery/fetch.h"
 
+#include "backup/package/newest.h"
 #include "backup/package/record.h"
 #include "daemon/tls/link.h"
 
@@ -8,8 +9,8 @@
 #include <openssl/http.h>
 #include <openssl/httperr.h>
 
+#include <algorithm>
 #include <array>
-#include <cstring>
 
 namespace imprint::recovery {
 
@@ -20,13 +21,20 @@ using Request = Owned<OSSL_HTTP_REQ_CTX, OSSL_HTTP_REQ_CTX_free>;
 void free_text(char* text) { OPENSSL_free(text); }
 using Text = Owned<char, free_text>;
 
-struct Host {
-    std::string name; // as tls::connect reads it: a literal IPv6 address in brackets
+struct Base {
+    std::string host; // as tls::connect reads it: a literal IPv6 address in brackets
     std::string port;
+    std::string path; // "" or "/somewhere"
 };
 
-// Nothing but a host and a port may stand in the address: the path is ours, and there is nobody to log in as.
-Host parse(const std::string& archive)
+// It goes into a request's first line.
+bool is_path(std::string_view path)
+{
+    return path.starts_with('/') && std::ranges::all_of(path, [](char c) { return c > ' ' && c <= '~'; });
+}
+
+// A host, a port, and a path that a mirror may have: there is nobody to log in as, and nothing to ask for but records.
+Base parse(const std::string& archive)
 {
     int tls = 0, port = 0;
     std::array<char*, 6> raw{};
@@ -36,20 +44,25 @@ Host parse(const std::string& archive)
     ERR_clear_error();
     const auto empty = [](const Text& text) { return !text || *text == '\0'; };
     if (!valid || tls != 0 || !archive.starts_with("http://") || !empty(user) || empty(host) || !empty(query) ||
-        !empty(fragment) || (!empty(path) && std::strcmp(path.get(), "/") != 0))
-        throw Error(Reason::invalid_argument, "\"" + archive + "\" is not an address of the form http://host:port");
+        !empty(fragment) || (!empty(path) && !is_path(path.get())))
+        throw Error(Reason::invalid_argument,
+                    "\"" + archive + "\" is not an address of the form http://host:port or http://host:port/path");
     const std::string name = host.get();
-    return {name.find(':') == std::string::npos ? name : "[" + name + "]", std::to_string(port)};
+    std::string directory = empty(path) ? "" : path.get();
+    while (directory.ends_with('/'))
+        directory.pop_back();
+    return {name.find(':') == std::string::npos ? name : "[" + name + "]", std::to_string(port), directory};
 }
 
-Request make_request(BIO* bio, const Host& host, const std::string& path)
+Request make_request(BIO* bio, const Base& base, const std::string& path, std::size_t limit)
 {
     Request request(OSSL_HTTP_REQ_CTX_new(bio, bio, 0));
-    if (!request || OSSL_HTTP_REQ_CTX_set_request_line(request.get(), 0, nullptr, nullptr, path.c_str()) != 1 ||
-        OSSL_HTTP_REQ_CTX_add1_header(request.get(), "Host", (host.name + ":" + host.port).c_str()) != 1 ||
+    if (!request ||
+        OSSL_HTTP_REQ_CTX_set_request_line(request.get(), 0, nullptr, nullptr, (base.path + path).c_str()) != 1 ||
+        OSSL_HTTP_REQ_CTX_add1_header(request.get(), "Host", (base.host + ":" + base.port).c_str()) != 1 ||
         OSSL_HTTP_REQ_CTX_set_expected(request.get(), nullptr, 1, 0, 0) != 1)
         throw openssl_error(Reason::internal, "cannot prepare a request to the archive");
-    OSSL_HTTP_REQ_CTX_set_max_response_length(request.get(), package::max_record);
+    OSSL_HTTP_REQ_CTX_set_max_response_length(request.get(), limit);
     return request;
 }
 
@@ -77,22 +90,35 @@ Result<Bytes> exchange(OSSL_HTTP_REQ_CTX* request)
     return to_bytes({start, static_cast<std::size_t>(size)});
 }
 
+// What stands at this path of the archive; 404 is an answer.
+Result<Bytes> get(const std::string& archive, const std::string& path, std::size_t limit, tls::Deadline deadline,
+                  const tls::Cancel& cancel)
+{
+    const Base base = parse(archive);
+    tls::Link link(tls::connect(base.host + ":" + base.port, 80, deadline, cancel), cancel);
+    link.until(deadline);
+    const auto bio = link.bio();
+    const auto request = make_request(bio.get(), base, path, limit);
+    auto body = exchange(request.get());
+    if (!body && body.refusal().reason != Reason::record_not_found)
+        throw Error(body.refusal());
+    return body;
+}
+
 } // namespace
 
 Result<Bytes> fetch_record(const std::string& archive, const std::string& chip_identifier,
                            std::optional<std::uint64_t> sequence, tls::Deadline deadline, const tls::Cancel& cancel)
 {
-    const Host host = parse(archive);
-    tls::Link link(tls::connect(host.name + ":" + host.port, 80, deadline, cancel), cancel);
-    link.until(deadline);
-    const auto bio = link.bio();
-    const std::string path =
-        "/v1/records/" + chip_identifier + (sequence ? "/" + std::to_string(*sequence) : std::string());
-    const auto request = make_request(bio.get(), host, path);
-    auto record = exchange(request.get());
-    if (!record && record.refusal().reason != Reason::record_not_found)
-        throw Error(record.refusal());
-    return record;
+    return get(archive, "/v1/records/" + chip_identifier + (sequence ? "/" + std::to_string(*sequence) : std::string()),
+               package::max_record, deadline, cancel);
+}
+
+Result<Bytes> fetch_newest(const std::string& archive, const std::string& chip_identifier, BytesView nonce,
+                           tls::Deadline deadline, const tls::Cancel& cancel)
+{
+    return get(archive, "/v1/newest/" + chip_identifier + "?nonce=" + hex(nonce), package::max_newest, deadline,
+               cancel);
 }
 
 } // namespace imprint::recovery

@@ -51,6 +51,8 @@ struct CreatedModuleKey {
 };
 
 class SecurityModule {
+    struct Primary;
+
 public:
     // Everything is looked up when it is first needed and remembered. Where `settings.tcti` names a TPM without a
     // resource manager, the transient objects and sessions that a crash left behind are flushed. [0, 2 without one]
@@ -121,6 +123,7 @@ public:
         Transient load(BytesView object, BytesView sensitive); // TPM2B_PUBLIC, TPM2B_PRIVATE [3]
         Secret unseal(const Transient& sealed); // [2]
         structures::Attestation certify(const Transient& object, BytesView qualifying_data); // [1]
+        Bytes name(const Transient& object) const; // as the TPM told it when the object was loaded [0]
         // The next call of the above is the last that uses the session and ends it: saves its flush. [0]
         void last() { last_ = true; }
 
@@ -145,6 +148,28 @@ public:
         Transient session_;
         bool last_ = false;
         bool dirty_ = false; // a command failed: the session still carries its policy
+    };
+
+    // The chip storage key and the identity key, for the time of its life: those that stand in the TPM or, where none
+    // does, the same ones as a preparation would make, which leave no trace. [0; 1 for each that is missing and what
+    // make_room() costs]
+    class Trial {
+    public:
+        explicit Trial(SecurityModule& module);
+
+    private:
+        class Lent {
+        public:
+            Lent(SecurityModule& module, Primary& key);
+            ~Lent();
+            Lent(const Lent&) = delete;
+            Lent& operator=(const Lent&) = delete;
+
+        private:
+            Primary& key_;
+            Transient made_; // nothing: the key stands in the TPM
+        };
+        Lent storage_, identity_;
     };
 
     // --- the keys of the operating state
@@ -216,6 +241,7 @@ private:
     void satisfy_ek_policy(const Transient& session, const EndorsementKey& ek);
 
     friend class Work;
+    friend class Trial;
     Connection connection_;
     Settings settings_;
     Bytes pinned_;

@@ -96,6 +96,15 @@ Transient SecurityModule::Work::load(BytesView object, BytesView sensitive, Use 
     return {connection, handle};
 }
 
+Bytes SecurityModule::Work::name(const Transient& object) const
+{
+    const auto& connection = module_->connection_;
+    Received<TPM2B_NAME> name;
+    connection.check(Esys_TR_GetName(connection.esys(), object.tr(), name.out()), "tell the Name of a key");
+    const auto view = structures::view(*name);
+    return {view.begin(), view.end()};
+}
+
 Secret SecurityModule::Work::unseal(const Transient& sealed)
 {
     policy_command_code(TPM2_CC_Unseal);

@@ -59,7 +59,14 @@ nlohmann::ordered_json read_value(sd_bus_message* message, std::string_view type
     return list;
 }
 
-// a{sv}
+void throw_if_error(const dbus::Message& answer)
+{
+    if (const auto* error = sd_bus_message_get_error(answer.get()))
+        throw failure_of(*error);
+}
+
+} // namespace
+
 nlohmann::ordered_json read_dictionary(sd_bus_message* message)
 {
     auto all = nlohmann::ordered_json::object();
@@ -77,14 +84,6 @@ nlohmann::ordered_json read_dictionary(sd_bus_message* message)
     check(sd_bus_message_exit_container(message));
     return all;
 }
-
-void throw_if_error(const dbus::Message& answer)
-{
-    if (const auto* error = sd_bus_message_get_error(answer.get()))
-        throw failure_of(*error);
-}
-
-} // namespace
 
 Client::Client()
 {

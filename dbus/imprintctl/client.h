@@ -14,6 +14,9 @@
 
 namespace imprint::ctl {
 
+// a{sv}, its values in the types that the interface has.
+nlohmann::ordered_json read_dictionary(sd_bus_message* message);
+
 class Client {
 public:
     using Arguments = std::function<int(sd_bus_message*)>; // appends them; returns what libsystemd returned

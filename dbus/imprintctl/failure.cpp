@@ -26,6 +26,8 @@ Exit exit_of(Reason reason)
         return Exit::busy;
     case Reason::cancelled:
         return Exit::cancelled;
+    case Reason::newest_unproven:
+        return Exit::refused;
     case Reason::tpm_unavailable:
         return Exit::unreachable;
     case Reason::timed_out:

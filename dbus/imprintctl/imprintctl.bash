@@ -39,7 +39,13 @@ _imprintctl() {
         compopt -o filenames
         mapfile -t COMPREPLY < <(compgen -W "--chain --public-key $options" -- "$current"; compgen -f -- "$current")
         ;;
-    export-backup | restore | update-central)
+    recover | restore)
+        [[ ${COMP_WORDS[COMP_CWORD - 1]} == --sequence ]] && return
+        [[ $command == recover ]] && options="--check $options"
+        compopt -o filenames
+        mapfile -t COMPREPLY < <(compgen -W "--sequence $options" -- "$current"; compgen -f -- "$current")
+        ;;
+    export-backup | update-central)
         compopt -o filenames
         mapfile -t COMPREPLY < <(compgen -f -- "$current")
         ;;

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // imprintctl: the command line over org.imprint.Device1.
-#include "backup/package/record.h"
 #include "daemon/base/file.h"
 #include "daemon/base/serial.h"
 #include "daemon/pki/certificate.h"
@@ -12,6 +11,7 @@
 #include "dbus/imprintctl/link.h"
 #include "dbus/imprintctl/output.h"
 #include "dbus/imprintctl/peer.h"
+#include "dbus/imprintctl/recovery.h"
 #include "provisioning/protocol/central_set.h"
 
 #include <CLI/CLI.hpp>
@@ -32,7 +32,10 @@ constexpr std::chrono::seconds link_patience{30}; // for the daemon
 // What the command line says. A member is filled by the command that has it.
 struct Options {
     Style style;
-    std::string address; // personalize, recover; empty: as configured
+    std::string address; // personalize; empty: as configured
+    std::vector<std::string> sources; // recover; none: the archive as configured
+    std::optional<std::uint64_t> sequence; // recover, restore
+    bool check = false; // recover
     std::string proxy_command; // personalize
     std::string number_file, ticket_file; // personalize; empty: none
     std::string identity; // personalize; empty: whatever the station gives
@@ -110,17 +113,22 @@ public:
                      [this](const Failure& failure) { output_.failure(failure); });
     }
 
+    // The first source that leads on.
     void recover()
     {
-        change("Recover",
-               [this](sd_bus_message* call) { return sd_bus_message_append(call, "s", options_.address.c_str()); });
+        for (std::size_t i = 0; i + 1 < options_.sources.size(); ++i)
+            if (recovered_from(options_.sources[i]))
+                return;
+        recover_from(options_.sources.empty() ? std::string() : options_.sources.back());
     }
 
-    void restore() { change_with("Restore", read_input(package::max_record, "a record")); }
+    void restore() { recover_from_record(read_record(options_.file, client_.properties(), options_.sequence)); }
 
     void update_central()
     {
-        change_with("UpdateCentral", read_input(protocol::max_central_set, "a list of the central system's keys"));
+        const auto set = read_input(options_.file, protocol::max_central_set, "a list of the central system's keys");
+        change("UpdateCentral",
+               [&](sd_bus_message* call) { return sd_bus_message_append_array(call, 'y', set.data(), set.size()); });
     }
 
     void link()
@@ -225,37 +233,68 @@ private:
             throw Error(Reason::storage_failed, "cannot write to stdout");
     }
 
+    Client::Progress progress()
+    {
+        if (!output_.wants_progress())
+            return {};
+        return [this](unsigned percent, const std::string& step) { output_.progress(percent, step); };
+    }
+
     void change(const char* method, const Client::Arguments& arguments)
     {
-        Client::Progress progress;
-        if (output_.wants_progress())
-            progress = [this](unsigned percent, const std::string& step) { output_.progress(percent, step); };
-        client_.call(method, arguments, progress);
+        client_.call(method, arguments, progress());
         output_.end_progress();
         output_.done(client_.properties());
     }
 
-    void change_with(const char* method, const Bytes& bytes)
+    // False: this source does not lead on, but another one may.
+    bool recovered_from(const std::string& source)
     {
-        change(method, [&](sd_bus_message* call) {
-            return sd_bus_message_append_array(call, 'y', bytes.data(), bytes.size());
+        const auto pass_over = [&](const Failure& failure) {
+            output_.end_progress();
+            output_.passed_over(source, failure);
+        };
+        try {
+            recover_from(source);
+            return true;
+        } catch (const Failure& failure) {
+            if (failure.exit != Exit::refused && failure.exit != Exit::peer_unreachable)
+                throw;
+            pass_over(failure);
+        } catch (const Error& error) {
+            pass_over(failure_of(error.refusal()));
+        }
+        return false;
+    }
+
+    void recover_from(const std::string& source)
+    {
+        if (!source.empty() && !is_archive(source))
+            return recover_from_record(read_record(source, client_.properties(), options_.sequence));
+        recover_by(options_.check ? "CheckRecovery" : "Recover",
+                   [&](sd_bus_message* call) { return sd_bus_message_append(call, "s", source.c_str()); });
+    }
+
+    void recover_from_record(const Bytes& record)
+    {
+        recover_by(options_.check ? "CheckRestore" : "Restore", [&](sd_bus_message* call) {
+            return sd_bus_message_append_array(call, 'y', record.data(), record.size());
         });
     }
 
-    Bytes read_input(std::size_t limit, const std::string& what) const
+    void recover_by(const char* method, const Client::Arguments& source)
     {
-        if (options_.file != "-") {
-            auto content = read_file(options_.file, limit);
-            if (!content)
-                throw Error(Reason::invalid_argument, options_.file + " does not exist");
-            return std::move(*content);
-        }
-        Bytes content(limit + 1);
-        std::cin.read(reinterpret_cast<char*>(content.data()), static_cast<std::streamsize>(content.size()));
-        content.resize(static_cast<std::size_t>(std::cin.gcount()));
-        if (content.empty() || content.size() > limit)
-            throw Error(Reason::invalid_argument, "stdin does not hold " + what);
-        return content;
+        const auto arguments = [&](sd_bus_message* call) {
+            if (const int result = source(call); result < 0)
+                return result;
+            return options_.sequence ? sd_bus_message_append(call, "a{sv}", 1, "sequence", "t", *options_.sequence)
+                                     : sd_bus_message_append(call, "a{sv}", 0);
+        };
+        if (!options_.check)
+            return change(method, arguments);
+        const auto answer = client_.call(method, arguments, progress());
+        output_.end_progress();
+        output_.report(read_dictionary(answer.get()));
     }
 
     const Options& options_;
@@ -308,11 +347,18 @@ void declare(CLI::App& app, Options& options, Command& chosen)
                         "Central system: host:port or unix:/path (default: as configured)");
     connect->add_option("--alpn", options.central.alpn, "Application protocol, http/1.1 for example");
     connect->add_option("--listen", options.listen, "Serve this Unix socket, a channel for each connection");
-    add("recover", "Get keys and state back from the archive", &Commands::recover)
-        ->add_option("ARCHIVE", options.address, "Archive: http://host:port (default: as configured)");
-    add("restore", "Get keys and state back from a record", &Commands::restore)
-        ->add_option("FILE", options.file, "File, or - for stdin")
-        ->required();
+    const auto add_sequence = [&options](CLI::App* command) {
+        command->add_option("--sequence", options.sequence, "Take the record with this sequence, not the newest");
+    };
+    auto* recover = add("recover", "Get keys and state back from a record", &Commands::recover);
+    recover->add_option("SOURCE", options.sources,
+                        "http://host[:port][/path] of an archive or a mirror, a file, the directory of a mirror, or - "
+                        "for stdin; the first that works (default: the archive as configured)");
+    recover->add_flag("--check", options.check, "Only prove that it would work; change nothing");
+    add_sequence(recover);
+    auto* restore = add("restore", "Get keys and state back from a record in a file", &Commands::restore);
+    restore->add_option("FILE", options.file, "File, or - for stdin")->required();
+    add_sequence(restore);
     add("update-central", "Install a newer list of the central system's keys", &Commands::update_central)
         ->add_option("FILE", options.file, "File, or - for stdin")
         ->required();

@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <array>
+#include <ctime>
 #include <iomanip>
 #include <iostream>
+#include <sstream>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -30,6 +32,15 @@ std::string joined(const Json& texts, const char* separator)
         if (!text.get<std::string>().empty())
             out += (out.empty() ? "" : separator) + text.get<std::string>();
     return out;
+}
+
+std::string utc(std::uint64_t since_1970)
+{
+    const auto seconds = static_cast<std::time_t>(since_1970);
+    std::tm parts{};
+    std::ostringstream text;
+    text << std::put_time(gmtime_r(&seconds, &parts), "%Y-%m-%d %H:%M:%S UTC");
+    return text.str();
 }
 
 std::string present(const Json& pem) { return pem.get<std::string>().empty() ? "" : "present"; }
@@ -108,6 +119,36 @@ void Output::done(const Json& properties) const
     std::cout << "The device is in the state " << properties["State"].get<std::string>();
     const auto identity = joined(properties["DeviceIdentity"], " ");
     std::cout << (identity.empty() ? "" : ", its identity is " + identity) << "." << std::endl;
+}
+
+void Output::report(const Json& report) const
+{
+    if (style_.json) {
+        std::cout << report.dump(2) << std::endl;
+        return;
+    }
+    const std::array<std::pair<const char*, std::string>, 6> all{
+        {{"Record", "sequence " + std::to_string(report["sequence"].get<std::uint64_t>())},
+         {"Recorded", utc(report["recorded"])},
+         {"Chip", report["chip-id"]},
+         {"Device identity", joined(report["identity"], " ")},
+         {"Keys", joined(report["keys"], ", ")},
+         {"Module key",
+          report["operating"] ? "comes back: the device would be operating"
+                              : "does not come back: Personalize makes another one"}}};
+    std::cout << "This record would bring the device back.\n";
+    for (const auto& [label, value] : all)
+        if (!value.empty())
+            std::cout << std::left << std::setw(21) << label << value << "\n";
+    std::cout << std::flush;
+}
+
+void Output::passed_over(const std::string& source, const Failure& failure) const
+{
+    if (style_.json)
+        return;
+    std::cerr << "imprintctl: " << source << ": " << failure.what << " (" << failure.reason << ")"
+              << (failure.why.empty() ? "" : " " + failure.why) << std::endl;
 }
 
 void Output::failure(const Failure& failure) const

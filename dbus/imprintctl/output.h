@@ -27,7 +27,11 @@ public:
     void status(const nlohmann::ordered_json& properties) const;
     // After a call that changed the state; silent in quiet style.
     void done(const nlohmann::ordered_json& properties) const;
+    // What CheckRecovery and CheckRestore tell.
+    void report(const nlohmann::ordered_json& report) const;
     void failure(const Failure& failure) const;
+    // One of several ways did not lead on, and the next one is tried: a line on stderr, but for programs.
+    void passed_over(const std::string& source, const Failure& failure) const;
 
 private:
     Style style_;

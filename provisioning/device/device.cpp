@@ -224,14 +224,28 @@ void Device::adopt_root(const Progress& progress)
 
 Bytes Device::export_backup() const { return impl_->record(); }
 
-void Device::recover(const std::string& archive, const Progress& progress, const tls::Cancel& cancel)
+void Device::recover(const std::string& archive, std::optional<std::uint64_t> sequence, const Progress& progress,
+                     const tls::Cancel& cancel)
 {
-    impl_->guard([&] { impl_->recover(archive, checked(progress, &cancel), cancel); });
+    impl_->guard([&] { impl_->recover(archive, sequence, checked(progress, &cancel), cancel); });
 }
 
-void Device::restore(BytesView record, const Progress& progress, const tls::Cancel& cancel)
+void Device::restore(BytesView record, std::optional<std::uint64_t> sequence, const Progress& progress,
+                     const tls::Cancel& cancel)
 {
-    impl_->guard([&] { impl_->restore(record, checked(progress, &cancel), cancel); });
+    impl_->guard([&] { impl_->restore(record, sequence, checked(progress, &cancel)); });
+}
+
+// Nothing was changed that a failure could leave half done.
+Recoverable Device::check_recovery(const std::string& archive, std::optional<std::uint64_t> sequence,
+                                   const Progress& progress, const tls::Cancel& cancel)
+{
+    return impl_->check_recovery(archive, sequence, checked(progress, &cancel), cancel);
+}
+
+Recoverable Device::check_restore(BytesView record, std::optional<std::uint64_t> sequence, const Progress& progress)
+{
+    return impl_->check_restore(record, sequence, checked(progress, nullptr));
 }
 
 void Device::open_channel(ChannelRequest request, ChannelOpened opened)

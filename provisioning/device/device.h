@@ -49,6 +49,16 @@ struct Status {
     std::vector<Bytes> certificate_chain; // DER: the module certificate and its issuers, the anchor left out
 };
 
+// What a record would give back.
+struct Recoverable {
+    std::string chip_identifier;
+    std::uint64_t sequence = 0;
+    pki::Time recorded; // by the device's clock
+    std::string identity_kind, identity_value;
+    std::vector<std::string> keys; // labels of the data package's keys
+    bool operating = false; // the module key too: the device would be operating again
+};
+
 inline constexpr std::uint16_t central_port = 7445; // where an address of the central system names none
 
 // A connection to the central system for a local program.
@@ -90,9 +100,20 @@ public:
     void adopt_root(const Progress& progress);
     Bytes export_backup() const; // the newest record's bytes; Error(wrong_state) if there is none
 
-    // From an archive's address ("http://host:port") or a record handed in. After TPM2_Clear it prepares the TPM anew.
-    void recover(const std::string& archive, const Progress& progress, const tls::Cancel& cancel);
-    void restore(BytesView record, const Progress& progress, const tls::Cancel& cancel);
+    // From the address of an archive or a mirror ("http://host:port/path") or from a record handed in. After TPM2_Clear
+    // it prepares the TPM anew. In an odd epoch that epoch's record is the only right one; elsewhere `sequence` chooses
+    // one, or the archive says which is the newest (Error(newest_unproven) where it cannot). What is refused changes
+    // neither files nor TPM.
+    void recover(const std::string& archive, std::optional<std::uint64_t> sequence, const Progress& progress,
+                 const tls::Cancel& cancel);
+    void restore(BytesView record, std::optional<std::uint64_t> sequence, const Progress& progress,
+                 const tls::Cancel& cancel);
+    // Whether they would work on this TPM if its disk were lost now, by doing all of it but the end: nothing is
+    // written, and no counter moves. In any state with a TPM that is this device's. The same errors, and
+    // Error(key_mismatch) if other keys would come back than the files have.
+    Recoverable check_recovery(const std::string& archive, std::optional<std::uint64_t> sequence,
+                               const Progress& progress, const tls::Cancel& cancel);
+    Recoverable check_restore(BytesView record, std::optional<std::uint64_t> sequence, const Progress& progress);
 
     // Takes an update of the central system's keys, which a station has signed. Durable when it returns; the same set
     // once more is no error. Any thread, beside a long call too. Throws Error: wrong_state, and why it is refused.

@@ -45,8 +45,14 @@ public:
     void adopt_root(const Progress& progress);
 
     // recover.cpp
-    void recover(const std::string& archive, const Progress& progress, const tls::Cancel& cancel);
-    void restore(BytesView bytes, const Progress& progress, const tls::Cancel& cancel);
+    using Sequence = std::optional<std::uint64_t>;
+    void recover(const std::string& archive, Sequence sequence, const Progress& progress, const tls::Cancel& cancel);
+    void restore(BytesView bytes, Sequence sequence, const Progress& progress);
+
+    // check_recovery.cpp
+    Recoverable check_recovery(const std::string& archive, Sequence sequence, const Progress& progress,
+                               const tls::Cancel& cancel);
+    Recoverable check_restore(BytesView bytes, Sequence sequence, const Progress& progress);
 
 private:
     using State = lifecycle::State;
@@ -90,10 +96,20 @@ private:
     // recover.cpp
     void require_recoverable(const std::string& what) const;
     bool lost_in_operation() const;
-    recovery::Wanted wanted() const;
+    Sequence due() const;
+    recovery::Wanted wanted(Sequence chosen) const;
+    package::Record find(const std::string& archive, const recovery::Wanted& wants, const pki::Trust& trust,
+                         const tls::Cancel& cancel) const;
+    void require_past(const package::Record& record) const;
     void use(const package::Record& record, const pki::Trust& trust, const Progress& progress);
     void use_whole(const package::Record& record, const pki::Trust& trust, const Progress& progress);
     void use_data_keys(const package::Record& record, const pki::Trust& trust, const Progress& progress);
+
+    // check_recovery.cpp
+    void require_checkable(const std::string& what) const;
+    recovery::Wanted wanted_by_check(Sequence chosen) const;
+    Recoverable try_out(const package::Record& record, const pki::Trust& trust, const Progress& progress);
+
     std::size_t key_of(const std::string& chip_identifier) const;
 
     tpm::Worker& worker_;

@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "backup/recovery/fetch.h"
+#include "backup/recovery/find.h"
 #include "provisioning/device/chip.h"
 #include "provisioning/device/impl.h"
 
 namespace imprint::device {
+
+namespace {
+
+pki::Time now() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
+
+} // namespace
 
 // The state tells, not the counter: where a preparation was cut short, that may stand at any value.
 bool Device::Impl::lost_in_operation() const
@@ -11,9 +17,15 @@ bool Device::Impl::lost_in_operation() const
     return known_.state == State::disk_lost || known_.state == State::disk_rolled_back;
 }
 
-// At an odd epoch only that epoch's own record is right. Without a counter, or before a coming epoch, any earlier
-// record of this chip gives the keys of its data package back.
-recovery::Wanted Device::Impl::wanted() const
+// The record that the epoch counter demands: at an odd epoch only that epoch's own.
+Device::Impl::Sequence Device::Impl::due() const
+{
+    return lost_in_operation() || known_.state == State::operating ? Sequence(known_.epoch()) : std::nullopt;
+}
+
+// Without a counter, or before a coming epoch, any earlier record of this chip gives the keys of its data package back.
+// Which one is right then, the archive or somebody's choice has to say.
+recovery::Wanted Device::Impl::wanted(Sequence chosen) const
 {
     recovery::Wanted wanted;
     if (known_.files.chip || known_.endorsement_keys.empty())
@@ -21,8 +33,12 @@ recovery::Wanted Device::Impl::wanted() const
     else
         for (const auto& key : known_.endorsement_keys)
             wanted.chips.push_back(key.chip_identifier);
-    if (lost_in_operation())
-        wanted.sequence = known_.epoch();
+    wanted.sequence = due();
+    if (wanted.sequence && chosen && *chosen != *wanted.sequence)
+        throw Error(Reason::record_outdated,
+                    "in epoch " + std::to_string(*wanted.sequence) + " only the record with this sequence is right");
+    if (!wanted.sequence)
+        wanted.sequence = chosen;
     return wanted;
 }
 
@@ -35,30 +51,28 @@ std::size_t Device::Impl::key_of(const std::string& chip_identifier) const
         : static_cast<std::size_t>(std::distance(known_.endorsement_keys.begin(), found));
 }
 
-void Device::Impl::recover(const std::string& archive, const Progress& progress, const tls::Cancel& cancel)
+package::Record Device::Impl::find(const std::string& archive, const recovery::Wanted& wants, const pki::Trust& trust,
+                                   const tls::Cancel& cancel) const
+{
+    const auto deadline = std::chrono::steady_clock::now() + settings_.connect_timeout + settings_.message_timeout;
+    return recovery::find_record(archive, wants, trust, now(), deadline, cancel).or_throw();
+}
+
+void Device::Impl::recover(const std::string& archive, Sequence sequence, const Progress& progress,
+                           const tls::Cancel& cancel)
 {
     require_recoverable("Recover");
     const auto trust = read_trust(settings_);
-    const auto wants = wanted();
     progress(0, "asking the archive");
-    const auto deadline = std::chrono::steady_clock::now() + settings_.connect_timeout + settings_.message_timeout;
-    Result<Bytes> bytes = Refusal{Reason::record_not_found, "this TPM has no endorsement key to know it by"};
-    for (const auto& chip : wants.chips) {
-        bytes = recovery::fetch_record(archive, chip, wants.sequence, deadline, cancel);
-        if (bytes)
-            break;
-    }
-    const auto record = recovery::check_record(std::move(bytes).or_throw(), wants, trust).or_throw();
-    use(record, trust, progress);
+    use(find(archive, wanted(sequence), trust, cancel), trust, progress);
 }
 
-void Device::Impl::restore(BytesView bytes, const Progress& progress, const tls::Cancel&)
+void Device::Impl::restore(BytesView bytes, Sequence sequence, const Progress& progress)
 {
     require_recoverable("Restore");
     const auto trust = read_trust(settings_);
     progress(0, "checking the record");
-    const auto record = recovery::check_record(bytes, wanted(), trust).or_throw();
-    use(record, trust, progress);
+    use(recovery::take_record(bytes, wanted(sequence), trust).or_throw(), trust, progress);
 }
 
 void Device::Impl::require_recoverable(const std::string& what) const
@@ -87,15 +101,16 @@ void Device::Impl::use_whole(const package::Record& record, const pki::Trust& tr
     auto chip = known_.files.chip ? *known_.files.chip
                                   : begin_chip(known_.endorsement_keys, key_of(record.content.chip_identifier()));
     const auto restored = worker_.call([&](tpm::SecurityModule& module) {
-        // Somebody evicted our keys. With the anchor in place the counter stays as it is.
-        if (known_.tpm.storage_key_name.empty() && known_.tpm.anchor)
-            module.prepare(*known_.tpm.anchor);
         if (module.read_epoch() != record.content.sequence())
             throw Error(Reason::epoch_mismatch, "the epoch counter was moved by somebody else");
+        const tpm::SecurityModule::Trial trial(module);
         chip = finish_chip(std::move(chip), module);
         tpm::SecurityModule::Work work(module);
         return recovery::restore(module, work, record, true, trust, [](const auto&, const auto&) {}).or_throw();
     });
+    // Somebody evicted our keys. With the anchor in place the counter stays as it is.
+    if (known_.tpm.storage_key_name.empty() && known_.tpm.anchor)
+        worker_.call([&](tpm::SecurityModule& module) { module.prepare(*known_.tpm.anchor); });
     progress(90, "storing the files");
     store_.save(chip);
     store_.save(recovery::file_of(restored, record.bytes, true));
@@ -103,18 +118,28 @@ void Device::Impl::use_whole(const package::Record& record, const pki::Trust& tr
     known_.chip_identifier = chip.chip_identifier();
 }
 
+// Of an epoch that the TPM has seen: the coming one's is personalized, but not switched.
+void Device::Impl::require_past(const package::Record& record) const
+{
+    if (known_.counting() && record.content.sequence() > (known_.epoch() | 1))
+        throw Error(Reason::record_invalid, "the record is of an epoch that this TPM has not seen yet");
+}
+
+// The keys are imported before the TPM is prepared, so that a record that is refused leaves no trace in it; what comes
+// back can be loaded under the same storage key once it is persistent.
 void Device::Impl::use_data_keys(const package::Record& record, const pki::Trust& trust, const Progress& progress)
 {
-    progress(20, "preparing the TPM");
-    // Until the keys are back, what an earlier recovery left must not pass for this one's result.
-    ensure_prepared(trust, record.content.chip_identifier(), Note::stays);
-    if (record.content.sequence() > (known_.epoch() | 1)) // the coming epoch's: personalized, but not switched
-        throw Error(Reason::record_invalid, "the record is of an epoch that this TPM has not seen yet");
-    progress(40, "opening the backup package");
+    require_past(record);
+    progress(20, "opening the backup package");
     const auto restored = worker_.call([&](tpm::SecurityModule& module) {
+        const tpm::SecurityModule::Trial trial(module);
         tpm::SecurityModule::Work work(module);
         return recovery::restore(module, work, record, false, trust, [](const auto&, const auto&) {}).or_throw();
     });
+    progress(60, "preparing the TPM");
+    // Until the files are stored, what an earlier recovery left must not pass for this one's result.
+    ensure_prepared(trust, record.content.chip_identifier(), Note::stays);
+    require_past(record); // a new counter goes on above what the TPM has seen
     progress(90, "storing the files");
     store_.save_recovered(recovery::file_of(restored, record.bytes, true));
     end_preparation();

@@ -22,8 +22,10 @@ TEST_F(Authorization, WithoutPolkitOthersMayOnlyLook)
     EXPECT_EQ(error_of(call("Personalize", {"unix:/nobody", no_options}, nobody)), denied);
     EXPECT_EQ(error_of(call("EnterOperating", {}, nobody)), denied);
     EXPECT_EQ(error_of(call("EnterPersonalization", {}, nobody)), denied);
-    EXPECT_EQ(error_of(call("Recover", {"http://127.0.0.1:1"}, nobody)), denied);
-    EXPECT_EQ(error_of(call("Restore", {"[byte 1]"}, nobody)), denied);
+    EXPECT_EQ(error_of(call("Recover", {"http://127.0.0.1:1", no_options}, nobody)), denied);
+    EXPECT_EQ(error_of(call("Restore", {"[byte 1]", no_options}, nobody)), denied);
+    EXPECT_EQ(error_of(call("CheckRecovery", {"http://127.0.0.1:1", no_options}, nobody)), denied);
+    EXPECT_EQ(error_of(call("CheckRestore", {"[byte 1]", no_options}, nobody)), denied);
     EXPECT_EQ(error_of(call("UpdateCentral", {"[byte 1]"}, nobody)), denied);
     EXPECT_EQ(error_of(call("Cancel", {}, nobody)), denied);
     EXPECT_EQ(error_of(call("Connect", {"unix:/nobody", no_options}, nobody)), denied);
@@ -87,8 +89,10 @@ TEST_F(WithPolkit, ARuleAllowsWhatItNamesAndNothingElse)
     EXPECT_EQ(error_of(call("EnterOperating", {}, nobody)), "org.imprint.Error.WrongState") << "not let through";
     EXPECT_EQ(error_of(call("EnterPersonalization", {}, nobody)), denied);
     EXPECT_EQ(error_of(call("Personalize", {"unix:/nobody", no_options}, nobody)), denied);
-    EXPECT_EQ(error_of(call("Recover", {"http://127.0.0.1:1"}, nobody)), denied);
-    EXPECT_EQ(error_of(call("Restore", {"[byte 1]"}, nobody)), denied);
+    EXPECT_EQ(error_of(call("Recover", {"http://127.0.0.1:1", no_options}, nobody)), denied);
+    EXPECT_EQ(error_of(call("Restore", {"[byte 1]", no_options}, nobody)), denied);
+    EXPECT_EQ(error_of(call("CheckRecovery", {"http://127.0.0.1:1", no_options}, nobody)), denied);
+    EXPECT_EQ(error_of(call("CheckRestore", {"[byte 1]", no_options}, nobody)), denied);
     EXPECT_EQ(error_of(call("UpdateCentral", {"[byte 1]"}, nobody)), denied);
     EXPECT_EQ(error_of(call("Cancel", {}, nobody)), denied);
     EXPECT_EQ(error_of(call("EnterOperating", {}, 1)), denied) << "another user";

@@ -50,14 +50,16 @@ TEST_F(Calls, WhatTheStateForbidsIsNamed)
 TEST_F(Calls, PeersThatAreNotThereAreNamed)
 {
     EXPECT_EQ(error_of(call("Personalize", {"unix:/nobody", no_options})), "org.imprint.Error.ConnectionRefused");
-    EXPECT_EQ(error_of(call("Recover", {"http://127.0.0.1:1"})), "org.imprint.Error.ConnectionRefused");
+    EXPECT_EQ(error_of(call("Recover", {"http://127.0.0.1:1", no_options})), "org.imprint.Error.ConnectionRefused");
+    EXPECT_EQ(error_of(call("CheckRecovery", {"http://127.0.0.1:1", no_options})),
+              "org.imprint.Error.ConnectionRefused");
     expect_idle();
 }
 
 TEST_F(Calls, MissingAddressesAreNamed)
 {
     EXPECT_EQ(error_of(call("Personalize", {"", no_options})), "org.imprint.Error.NotConfigured");
-    EXPECT_EQ(error_of(call("Recover", {""})), "org.imprint.Error.NotConfigured");
+    EXPECT_EQ(error_of(call("Recover", {"", no_options})), "org.imprint.Error.NotConfigured");
     EXPECT_EQ(error_of(call("Connect", {"", no_options})), "org.imprint.Error.NotConfigured");
 }
 
@@ -72,7 +74,7 @@ protected:
 TEST_F(Configured, AddressesComeFromTheConfiguration)
 {
     EXPECT_EQ(error_of(call("Personalize", {"", no_options})), "org.imprint.Error.ConnectionRefused");
-    EXPECT_EQ(error_of(call("Recover", {""})), "org.imprint.Error.ConnectionRefused");
+    EXPECT_EQ(error_of(call("Recover", {"", no_options})), "org.imprint.Error.ConnectionRefused");
 }
 
 TEST_F(Calls, OddArgumentsAreNamed)
@@ -81,8 +83,10 @@ TEST_F(Calls, OddArgumentsAreNamed)
     EXPECT_EQ(error_of(call("Personalize", {"unix:/nobody", "{'fast': <true>}"})), invalid);
     EXPECT_EQ(error_of(call("Personalize", {"unix:/nobody", "{'switch': <'yes'>}"})), invalid);
     EXPECT_EQ(error_of(call("Personalize", {std::string(1025, 'a'), no_options})), invalid);
-    EXPECT_EQ(error_of(call("Recover", {std::string(1025, 'a')})), invalid);
-    EXPECT_EQ(error_of(call("Restore", {"@ay []"})), invalid);
+    EXPECT_EQ(error_of(call("Recover", {std::string(1025, 'a'), no_options})), invalid);
+    EXPECT_EQ(error_of(call("Restore", {"@ay []", no_options})), invalid);
+    for (const auto* options : {"{'sequence': <uint64 4>}", "{'sequence': <'3'>}", "{'newest': <true>}"})
+        EXPECT_EQ(error_of(call("Recover", {"http://127.0.0.1:1", options})), invalid) << options;
     EXPECT_EQ(error_of(call("Connect", {"unix:/nobody", "{'alpn': <''>}"})), invalid);
     EXPECT_EQ(error_of(call("Connect", {"unix:/nobody", "{'alpn': <'" + std::string(256, 'a') + "'>}"})), invalid);
     EXPECT_EQ(error_of(call("Connect", {"unix:/nobody", "{'timeout-sec': <uint32 0>}"})), invalid);
@@ -135,6 +139,7 @@ TEST_F(Calls, AnOversizedRecordIsNotEvenTaken)
     const dbus::Message call(raw);
     const Bytes record(package::max_record + 1);
     dbus::check(sd_bus_message_append_array(raw, 'y', record.data(), record.size()), "fill the call");
+    dbus::check(sd_bus_message_append(raw, "a{sv}", 0), "fill the call");
     sd_bus_error error = SD_BUS_ERROR_NULL;
     EXPECT_LT(sd_bus_call(bus, raw, 0, &error, nullptr), 0);
     EXPECT_STREQ(error.name, "org.imprint.Error.InvalidArgument");
@@ -143,7 +148,8 @@ TEST_F(Calls, AnOversizedRecordIsNotEvenTaken)
 
 TEST_F(Calls, ARecordThatIsNoneIsNamed)
 {
-    EXPECT_EQ(error_of(call("Restore", {"[byte 1, 2, 3]"})), "org.imprint.Error.RecordInvalid");
+    EXPECT_EQ(error_of(call("Restore", {"[byte 1, 2, 3]", no_options})), "org.imprint.Error.RecordInvalid");
+    EXPECT_EQ(error_of(call("CheckRestore", {"[byte 1, 2, 3]", no_options})), "org.imprint.Error.RecordInvalid");
     EXPECT_EQ(device.property("State"), "s \"blank\"");
 }
 
@@ -153,8 +159,10 @@ TEST_F(Calls, ASecondLongCallIsBusy)
     for (const auto& [method, arguments] : {std::pair<std::string, Arguments>{"Personalize", {"x", no_options}},
                                             {"EnterOperating", {}},
                                             {"EnterPersonalization", {}},
-                                            {"Recover", {"http://127.0.0.1:1"}},
-                                            {"Restore", {"[byte 1]"}},
+                                            {"Recover", {"http://127.0.0.1:1", no_options}},
+                                            {"Restore", {"[byte 1]", no_options}},
+                                            {"CheckRecovery", {"http://127.0.0.1:1", no_options}},
+                                            {"CheckRestore", {"[byte 1]", no_options}},
                                             {"UpdateCentral", {"[byte 1]"}}})
         EXPECT_EQ(error_of(call(method, arguments)), "org.imprint.Error.Busy") << method;
     EXPECT_EQ(device.property("Busy"), "b true");

@@ -83,8 +83,7 @@ protected:
     void publish()
     {
         const Bytes record = box.device().export_backup();
-        archive.put("/v1/records/" + box.chip(), record);
-        archive.put("/v1/records/" + box.chip() + "/" + std::to_string(box.epoch()), record);
+        archive.publish(box.chip(), box.epoch(), record, manufacturer().archive);
     }
 
     TestArchive archive;

@@ -83,9 +83,15 @@ void TestDevice::personalize(const std::string& address, bool switch_afterwards)
     device_->personalize(address, switch_afterwards, recorder(), cancel);
 }
 
-void TestDevice::recover(const std::string& archive) { device_->recover(archive, recorder(), cancel); }
+void TestDevice::recover(const std::string& archive, std::optional<std::uint64_t> sequence)
+{
+    device_->recover(archive, sequence, recorder(), cancel);
+}
 
-void TestDevice::restore(BytesView record) { device_->restore(record, recorder(), cancel); }
+void TestDevice::restore(BytesView record, std::optional<std::uint64_t> sequence)
+{
+    device_->restore(record, sequence, recorder(), cancel);
+}
 
 std::map<std::string, Bytes> TestDevice::files() const
 {

@@ -38,8 +38,8 @@ public:
 
     void personalize(const TestStation& station, bool switch_afterwards = false);
     void personalize(const std::string& address, bool switch_afterwards = false);
-    void recover(const std::string& archive);
-    void restore(BytesView record);
+    void recover(const std::string& archive, std::optional<std::uint64_t> sequence = {});
+    void restore(BytesView record, std::optional<std::uint64_t> sequence = {});
 
     // Everything that a failed call has to leave as it was: state, epoch and files, byte for byte.
     std::map<std::string, Bytes> files() const;

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/device/test_archive.h"
 
+#include "backup/package/newest.h"
+#include "backup/package/record.h"
+
 #include <arpa/inet.h>
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -11,6 +14,16 @@
 #include <cerrno>
 
 namespace imprint::test {
+
+namespace {
+
+std::string ok(const Bytes& body)
+{
+    return "HTTP/1.1 200 OK\r\nContent-Type: application/cms\r\nContent-Length: " + std::to_string(body.size()) +
+        "\r\n\r\n" + to_string(body);
+}
+
+} // namespace
 
 TestArchive::TestArchive()
     : listener_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0))
@@ -30,11 +43,37 @@ TestArchive::TestArchive()
 
 TestArchive::~TestArchive() { eventfd_write(stop_event_.get(), 1); }
 
-void TestArchive::put(const std::string& path, Bytes body)
+void TestArchive::put(const std::string& path, Bytes body) { put_raw(path, ok(body)); }
+
+void TestArchive::publish(const std::string& chip, std::uint64_t sequence, const Bytes& record, const Certified& signer)
 {
-    put_raw(path,
-            "HTTP/1.1 200 OK\r\nContent-Type: application/cms\r\nContent-Length: " + std::to_string(body.size()) +
-                "\r\n\r\n" + to_string(body));
+    put("/v1/records/" + chip, record);
+    put("/v1/records/" + chip + "/" + std::to_string(sequence), record);
+    answer_newest([sequence, digest = package::record_digest(record), certificate = signer.certificate,
+                   key = std::make_shared<pki::Key>(share(signer.key))](const std::string& asked, BytesView nonce) {
+        const auto time = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+        return package::make_newest({asked, sequence, digest, time, {nonce.begin(), nonce.end()}}, certificate,
+                                    key->get(), {});
+    });
+}
+
+void TestArchive::vouch_no_more() { answer_newest({}); }
+
+void TestArchive::answer_newest(std::function<Bytes(const std::string& chip, BytesView nonce)> answer)
+{
+    const std::lock_guard lock(mutex_);
+    newest_ = std::move(answer);
+}
+
+std::optional<Bytes> TestArchive::word_on(const std::string& target) const
+{
+    const std::string prefix = "/v1/newest/", nonce = "?nonce=";
+    constexpr std::size_t chip_size = 64;
+    if (!newest_ || !target.starts_with(prefix) ||
+        !responses_.contains("/v1/records/" + target.substr(prefix.size(), chip_size)))
+        return std::nullopt;
+    return newest_(target.substr(prefix.size(), chip_size),
+                   unhex(target.substr(prefix.size() + chip_size + nonce.size())).value());
 }
 
 void TestArchive::put_raw(const std::string& path, const std::string& response)
@@ -54,7 +93,10 @@ std::string TestArchive::response_to(const std::string& request)
     const std::lock_guard lock(mutex_);
     last_request_ = request;
     const auto start = request.find(' ') + 1;
-    const auto found = responses_.find(request.substr(start, request.find(' ', start) - start));
+    const auto target = request.substr(start, request.find(' ', start) - start);
+    if (const auto word = word_on(target))
+        return ok(*word);
+    const auto found = responses_.find(target);
     return found != responses_.end() ? found->second : "HTTP/1.1 404 Not Found\r\nContent-Length: 9\r\n\r\nnot found";
 }
 

@@ -76,11 +76,21 @@ TEST_F(Fetch, ADeadlineAndACancelEndIt)
     EXPECT_EQ(reason_of([&] { (void)get(); }), Reason::cancelled);
 }
 
-TEST_F(Fetch, OnlyAHostAndAPortAreAnAddress)
+TEST_F(Fetch, AMirrorMayHaveAPath)
 {
-    for (const std::string address :
-         {"", "archive", "archive:80", "https://archive", "http://", "http://me@archive", "http://archive/path",
-          "http://archive?x", "http://archive#x", "http://archive:99999", "ftp://archive"})
+    archive.put("/imprint/mirror/v1/records/" + chip + "/7", der(100));
+    for (const std::string path : {"/imprint/mirror", "/imprint/mirror/"})
+        EXPECT_EQ(
+            recovery::fetch_record(archive.address() + path, chip, 7, std::chrono::steady_clock::now() + limit_, cancel)
+                .or_throw(),
+            der(100));
+}
+
+TEST_F(Fetch, OnlyAHostAPortAndAPathAreAnAddress)
+{
+    for (const std::string address : {"", "archive", "archive:80", "https://archive", "http://", "http://me@archive",
+                                      "http://archive/pa th", "http://archive/x\r\nHost: y", "http://archive?x",
+                                      "http://archive#x", "http://archive:99999", "ftp://archive"})
         EXPECT_EQ(reason_of([&] {
                       (void)recovery::fetch_record(address, chip, {}, std::chrono::steady_clock::now() + limit_,
                                                    cancel);
