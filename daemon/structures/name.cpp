@@ -66,6 +66,15 @@ Bytes qualified_name_of_primary(TPMI_RH_HIERARCHY hierarchy, const TPMT_PUBLIC& 
     return qualified_name_of_child(big_endian(hierarchy), object);
 }
 
+Bytes qualified_name_of_primary(TPMI_RH_HIERARCHY hierarchy, BytesView name)
+{
+    constexpr std::size_t alg_size = 2;
+    if (name.size() <= alg_size)
+        return {};
+    const auto alg = static_cast<TPMI_ALG_HASH>(name[0] << 8 | name[1]);
+    return md_of(alg) == nullptr ? Bytes{} : name_over(alg, concat(big_endian(hierarchy), name));
+}
+
 Bytes qualified_name_of_child(BytesView parent_qualified_name, const TPMT_PUBLIC& object)
 {
     const Bytes name = name_of(object);

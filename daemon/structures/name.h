@@ -21,6 +21,8 @@ Bytes name_of(const TPMS_NV_PUBLIC& index);
 
 // The Qualified Name of a primary: nameAlg ‖ H(handle of the hierarchy ‖ Name).
 Bytes qualified_name_of_primary(TPMI_RH_HIERARCHY hierarchy, const TPMT_PUBLIC& object);
+// The same from the Name alone; empty where it has an unknown nameAlg.
+Bytes qualified_name_of_primary(TPMI_RH_HIERARCHY hierarchy, BytesView name);
 // The Qualified Name of a child: nameAlg ‖ H(parent's Qualified Name ‖ Name).
 Bytes qualified_name_of_child(BytesView parent_qualified_name, const TPMT_PUBLIC& object);
 

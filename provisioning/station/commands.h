@@ -81,6 +81,15 @@ int issue_tans(Store& store, const Terms& terms, unsigned count, const TanOutput
 int list_tans(Store& store, bool json);
 int revoke_tan(Store& store, const std::string& selector);
 
+// A record: of a chip, with a sequence; without one the newest.
+struct RecordName {
+    std::string chip;
+    std::optional<std::uint64_t> sequence;
+};
+int show_record(Store& store, const RecordName& name, bool json);
+// Verifies once more that the TPM had loaded every key from it.
+int prove_record(Store& store, const RecordName& name, const std::filesystem::path& trust_bundle, bool json);
+
 int show_audit(Store& store, bool json);
 // Waits until everything is delivered or refused for good, at most `wait`.
 int show_outbox(Store& store, std::chrono::seconds wait, bool json);

@@ -31,6 +31,7 @@ struct Options {
     // operators' commands
     std::filesystem::path file;
     std::string chip;
+    RecordName record;
     std::string note;
     std::string name;
     std::vector<std::string> permissions;
@@ -160,6 +161,7 @@ public:
     void add_endorsement_keys(CLI::App& app);
     void add_identities(CLI::App& app);
     void add_chips(CLI::App& app);
+    void add_records(CLI::App& app);
     void add_central(CLI::App& app);
     void add_operators(CLI::App& app);
     void add_tans(CLI::App& app);
@@ -246,6 +248,23 @@ void Commands::add_identities(CLI::App& app)
                  [&o = o_](Store& s) { return confirm_request(s, o.chip); });
     add_for_chip(*identity, "refuse", "Forget what the device asked for",
                  [&o = o_](Store& s) { return refuse_request(s, o.chip); });
+}
+
+void Commands::add_records(CLI::App& app)
+{
+    auto* record = app.add_subcommand("record", "Records that were made here");
+    record->require_subcommand(1);
+    auto* show = add(*record, "show", "Show one, and whether its proof is here",
+                     [&o = o_](Store& s) { return show_record(s, o.record, o.json); });
+    auto* proof =
+        add(*record, "proof", "Verify once more that the TPM could open it and load its keys",
+            [&o = o_](Store& s) { return prove_record(s, o.record, o.credentials.directory / "trust.pem", o.json); });
+    proof->add_option("--directory", o_.credentials.directory, "Where trust.pem is")->capture_default_str();
+    for (auto* command : {show, proof}) {
+        command->add_option("chip", o_.record.chip, "Chip identifier")->required();
+        command->add_option("sequence", o_.record.sequence, "Of the record (default: the newest)");
+        add_json(command);
+    }
 }
 
 void Commands::add_chips(CLI::App& app)
@@ -410,6 +429,7 @@ int run(int argc, char** argv)
     commands.add_endorsement_keys(app);
     commands.add_identities(app);
     commands.add_chips(app);
+    commands.add_records(app);
     commands.add_central(app);
     commands.add_operators(app);
     commands.add_tans(app);

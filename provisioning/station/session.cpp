@@ -5,6 +5,7 @@
 #include "provisioning/protocol/framing.h"
 #include "provisioning/protocol/transcript.h"
 #include "provisioning/station/identity_request.h"
+#include "provisioning/station/proof.h"
 
 namespace imprint::station {
 
@@ -185,6 +186,7 @@ Result<Answer> StationSession::on_backup(const protocol::Backup& backup, pki::Ti
         return Refusal{Reason::sequence_taken, "sequence " + std::to_string(claim_.sequence())};
     store_.add_record({claim_.chip, claim_.sequence(), structures::digest(TPM2_ALG_SHA256, record->content_bytes),
                        countersigned, now});
+    store_.keep_proof(claim_.chip, claim_.sequence(), keep_proof(backup, claim_, asked_, granted_));
     store_.close_grant(granted_.serial);
     store_.set_readmitted(claim_.chip, false);
     const auto audited = entry("recorded", "sequence " + std::to_string(claim_.sequence()), now);

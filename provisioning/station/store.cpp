@@ -9,7 +9,7 @@ namespace imprint::station {
 
 namespace {
 
-constexpr std::array<std::string_view, 7> migrations{R"(
+constexpr std::array<std::string_view, 8> migrations{R"(
 CREATE TABLE chips (
   chip TEXT PRIMARY KEY,
   identity_kind TEXT NOT NULL,
@@ -229,6 +229,17 @@ CREATE TABLE identity_requests (
   identity_value TEXT NOT NULL,
   time INTEGER NOT NULL
 ) STRICT;
+)",
+                                                     R"(
+CREATE TABLE proofs (
+  chip TEXT NOT NULL,
+  sequence INTEGER NOT NULL,
+  proof BLOB NOT NULL,
+  PRIMARY KEY (chip, sequence),
+  FOREIGN KEY (chip, sequence) REFERENCES records (chip, sequence)
+) STRICT;
+CREATE TRIGGER proofs_unchanged BEFORE UPDATE ON proofs BEGIN SELECT RAISE(ABORT, 'a proof is kept as it is'); END;
+CREATE TRIGGER proofs_stay BEFORE DELETE ON proofs BEGIN SELECT RAISE(ABORT, 'a proof is kept as it is'); END;
 )"};
 
 } // namespace

@@ -263,6 +263,10 @@ public:
     void delivered(const OutboxEntry& entry, BytesView receipt);
     void failed(const OutboxEntry& entry, Delivery state, pki::Time next_attempt, const std::string& error);
 
+    // --- what the TPM proved of a record (store_proofs.cpp): kept, never published
+    void keep_proof(const std::string& chip, std::uint64_t sequence, BytesView proof); // of a record that is here
+    std::optional<Bytes> proof(const std::string& chip, std::uint64_t sequence);
+
     // --- operators (store_operators.cpp); what is changed holds for running servers at once
     std::optional<Operator> find_operator(const std::string& fingerprint);
     std::vector<Operator> operators();

@@ -280,6 +280,22 @@ TEST_F(Recovery, B17_B9_TheCheckProvesItAndLeavesNoTrace)
     EXPECT_EQ(state(), "s \"blank\"");
 }
 
+TEST_F(Recovery, B18_B25_TheStationKeepsTheProofOfIt)
+{
+    bring_up();
+    const auto shown = factory.station_command({"record", "show", "--json", chip()});
+    ASSERT_EQ(shown.status, 0) << shown.err;
+    EXPECT_EQ(nlohmann::json::parse(shown.out)["proof"], true);
+    const auto keys = (factory / "station-keys").string();
+    const auto proof = factory.station_command({"record", "proof", "--directory", keys, "--json", chip(), "3"});
+    ASSERT_EQ(proof.status, 0) << proof.err;
+    const auto proven = nlohmann::json::parse(proof.out);
+    EXPECT_EQ(proven["recoverable"], true);
+    EXPECT_EQ(proven["keys"], nlohmann::json({"manufacturer-channel"}));
+    EXPECT_NE(factory.station_command({"record", "proof", "--directory", keys, chip(), "5"}).status, 0);
+    EXPECT_NE(factory.station_command({"record", "show", std::string(64, 'f')}).status, 0);
+}
+
 // The record is not there any more, or not yet: somebody who checks in time can still do something about it.
 TEST_F(Recovery, B17_TheCheckTellsWhatIsMissing)
 {
