@@ -127,6 +127,14 @@ pki::Certificate issue_module(const Station& station, const Claim& claim, const 
                              device_validity(station, now));
 }
 
+void add_key_certificates(Store& store, const package::DataPackage& package, const std::string& grant)
+{
+    for (const auto& entry : package.entries())
+        if (!entry.certificate().empty())
+            store.add_key_certificate(pki::Certificate::from_der(as_bytes(entry.certificate())).or_throw().serial(),
+                                      grant);
+}
+
 // Both certificates' issuers, each once.
 void add_issuers(protocol::Grant& message, const Credentials& credentials, const Chip& chip)
 {
@@ -201,6 +209,7 @@ Result<Grants> grant(const Station& station, Store& store, const Claim& claim, c
                .revoked = store.revoke_open_grants(claim.chip, now)};
     const auto module = issue_module(station, claim, key, chip->identity, now);
     store.add_grant({module.serial(), claim.chip, claim.sequence(), module.der(), now});
+    add_key_certificates(store, *package, module.serial());
     out.granted = {module.serial(), chip->identity_certificate, *std::move(package), key};
 
     out.message.set_module_certificate(to_string(module.der()));

@@ -9,7 +9,7 @@ namespace imprint::station {
 
 namespace {
 
-constexpr std::array<std::string_view, 8> migrations{R"(
+constexpr std::array<std::string_view, 9> migrations{R"(
 CREATE TABLE chips (
   chip TEXT PRIMARY KEY,
   identity_kind TEXT NOT NULL,
@@ -240,6 +240,11 @@ CREATE TABLE proofs (
 ) STRICT;
 CREATE TRIGGER proofs_unchanged BEFORE UPDATE ON proofs BEGIN SELECT RAISE(ABORT, 'a proof is kept as it is'); END;
 CREATE TRIGGER proofs_stay BEFORE DELETE ON proofs BEGIN SELECT RAISE(ABORT, 'a proof is kept as it is'); END;
+)",
+                                                     R"(
+-- Certificates of a package's pairs share the fate of their grant.
+CREATE TABLE key_certificates (serial TEXT PRIMARY KEY, granted TEXT NOT NULL REFERENCES grants (serial)) STRICT;
+CREATE INDEX key_certificates_granted ON key_certificates (granted);
 )"};
 
 } // namespace

@@ -224,6 +224,8 @@ public:
 
     // --- grants and revocation (store_grants.cpp)
     void add_grant(const GrantEntry& grant);
+    // A certificate that goes with this grant, and is revoked with it.
+    void add_key_certificate(const std::string& serial, const std::string& grant);
     // The grant waits for its Backup, and nothing has revoked it.
     bool grant_is_open(const std::string& serial);
     bool has_grant(const std::string& serial);
@@ -231,7 +233,7 @@ public:
     // Revokes what was granted to the chip and never got its receipt. Returns the serials.
     std::vector<std::string> revoke_open_grants(const std::string& chip, pki::Time now);
     std::vector<std::string> revoke_all_grants(const std::string& chip, pki::Time now); // those with receipts, too
-    std::vector<pki::Revoked> revoked();
+    std::vector<pki::Revoked> revoked(); // what went with the grants, too
     std::uint64_t next_crl_number();
 
     // --- introductions (store_introductions.cpp)

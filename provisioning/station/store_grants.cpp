@@ -36,6 +36,13 @@ void Store::add_grant(const GrantEntry& grant)
     insert.exec();
 }
 
+void Store::add_key_certificate(const std::string& serial, const std::string& grant)
+{
+    SQLite::Statement insert(database_, "INSERT INTO key_certificates (serial, granted) VALUES (?, ?)");
+    SQLite::bind(insert, serial, grant);
+    insert.exec();
+}
+
 bool Store::grant_is_open(const std::string& serial)
 {
     SQLite::Statement query(database_, "SELECT 1 FROM grants WHERE serial = ? AND state = 'open'");
@@ -69,7 +76,10 @@ std::vector<std::string> Store::revoke_all_grants(const std::string& chip, pki::
 
 std::vector<pki::Revoked> Store::revoked()
 {
-    SQLite::Statement query(database_, "SELECT serial, time FROM revoked ORDER BY time, serial");
+    SQLite::Statement query(database_,
+                            "SELECT serial, time FROM revoked UNION ALL "
+                            "SELECT key_certificates.serial, time FROM revoked "
+                            "JOIN key_certificates ON granted = revoked.serial ORDER BY 2, 1");
     std::vector<pki::Revoked> all;
     while (query.executeStep())
         all.push_back({query.getColumn(0), from_seconds(query.getColumn(1))});

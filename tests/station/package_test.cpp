@@ -111,6 +111,21 @@ TEST_F(Packages, Attack10_NothingOfTwoPackagesIsTheSame)
     }
 }
 
+TEST_F(Packages, Attack46_CertificatesOfAnAbandonedGrantAreRevokedWithIt)
+{
+    station.profile.entries = {{"tls", PairKey{.certificate = true}}, {"mail", PairKey{.certificate = true}}};
+    const auto abandoned = granted();
+    EXPECT_TRUE(store.revoked().empty());
+    device.move_on();
+    EXPECT_TRUE(is_receipt(personalize(device)));
+    std::vector<std::string> serials;
+    for (const auto& entry : store.revoked())
+        serials.push_back(entry.serial);
+    EXPECT_EQ(serials.size(), 3U) << "the module certificate, too";
+    for (const auto& entry : abandoned.entries())
+        EXPECT_THAT(serials, testing::Contains(certificate_of(entry).serial())) << entry.label();
+}
+
 TEST_F(Packages, WhatTheTpmCannotDoIsRefusedBeforeAnythingIsBurnt)
 {
     station.profile.entries = {{"mail", PairKey{.kind = PairKind::rsa3072}}};
