@@ -67,8 +67,6 @@ Result<Chip> new_chip(const Station& station, Store& store, const Claim& claim, 
             return other_device(*promised);
         if (const auto verdict = check_requested(claim, chip.identity); !verdict)
             return verdict.refusal();
-        if (const auto place = store.replacement_by(claim.chip); place && place->identity != chip.identity)
-            return Refusal{Reason::identity_taken, "the chip is to be " + place->identity.value};
         adopt(chip, claim);
     } else {
         if (const auto other = store.chip_of_identity_key(claim.identity_key_spki))

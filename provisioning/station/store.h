@@ -179,7 +179,8 @@ public:
     // Whose identity key this is.
     std::optional<std::string> chip_of_identity_key(BytesView spki);
     std::optional<std::string> chip_of_identity(const pki::DeviceIdentity& identity); // the present one
-    // Refusal(identity_taken | chip_already_known) if identity or identity key belong to another chip.
+    // Refusal(identity_taken | chip_already_known) if identity or identity key belong to another chip, or the identity is
+    // to go on with another one.
     Verdict add_chip(const Chip& chip, BytesView identity_spki);
     // Another certificate for the identity that the chip has.
     void set_identity_certificate(const Chip& chip);
@@ -221,6 +222,8 @@ public:
     void add_replacement(const ReplacementEntry& replacement); // that was checked; the list has the new chip then
     std::optional<ReplacementEntry> replacement_by(const std::string& present);
     std::optional<ReplacementEntry> replacement_of(const std::string& former);
+    // The chip with which the identity is to go on, by its last replacement.
+    std::optional<std::string> heir_of(const pki::DeviceIdentity& identity);
 
     // --- grants and revocation (store_grants.cpp)
     void add_grant(const GrantEntry& grant);

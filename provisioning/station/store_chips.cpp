@@ -70,6 +70,10 @@ Verdict Store::add_chip(const Chip& chip, BytesView identity_spki)
         return Refusal{Reason::chip_already_known, "the same TPM is known as chip " + *owner};
     if (const auto owner = chip_of_identity(chip.identity))
         return Refusal{Reason::identity_taken, chip.identity.value + " belongs to chip " + *owner};
+    if (const auto place = replacement_by(chip.id); place && place->identity != chip.identity)
+        return Refusal{Reason::identity_taken, "the chip is to be " + place->identity.value};
+    if (const auto heir = heir_of(chip.identity); heir && *heir != chip.id)
+        return Refusal{Reason::identity_taken, chip.identity.value + " was given to chip " + *heir};
     SQLite::Statement insert(database_,
                              "INSERT INTO chips (chip, identity_kind, identity_value, first_granted, "
                              "identity_certificate, identity_spki, identity_issuers) VALUES (?, ?, ?, ?, ?, ?, ?)");

@@ -77,4 +77,15 @@ std::optional<ReplacementEntry> Store::replacement_of(const std::string& former)
     return one(database_, "WHERE former = ?", former);
 }
 
+std::optional<std::string> Store::heir_of(const pki::DeviceIdentity& identity)
+{
+    SQLite::Statement query(database_,
+                            "SELECT present FROM replacements r WHERE identity_kind = ? AND identity_value = ? "
+                            "AND NOT EXISTS (SELECT 1 FROM replacements WHERE former = r.present)");
+    SQLite::bind(query, identity.kind, identity.value);
+    if (!query.executeStep())
+        return std::nullopt;
+    return query.getColumn(0).getString();
+}
+
 } // namespace imprint::station

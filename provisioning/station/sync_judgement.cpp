@@ -47,6 +47,8 @@ Verdict stands_in_the_way(Store& store, const Proven& proven, const pki::DeviceI
         return Refusal{Reason::sequence_taken, "another record of this chip has the sequence"};
     if (const auto note = store.quarantined(proven.chip))
         return Refusal{Reason::chip_quarantined, *note};
+    if (const auto replacement = store.replacement_of(proven.chip))
+        return Refusal{Reason::chip_replaced, "chip " + replacement->present + " took its place"};
     const auto chip = store.chip(proven.chip);
     if (!chip)
         return accepted();

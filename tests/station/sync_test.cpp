@@ -2,6 +2,8 @@
 // What a mobile unit brings home: everything once, and conflicts kept.
 #include "tests/station/sync_fixture.h"
 
+#include "provisioning/station/commands.h"
+
 namespace imprint::test {
 
 namespace {
@@ -158,6 +160,26 @@ TEST_F(Sync, AChipInQuarantineIsAConflict)
     EXPECT_TRUE(main.conflicts().empty());
     EXPECT_EQ(rows_at_main("conflicts"), 1) << "but not forgotten";
     EXPECT_EQ(rows_at_main("records"), 1);
+}
+
+TEST_F(Sync, B19_ALateRecordOfAReplacedChipIsAConflict)
+{
+    ASSERT_TRUE(is_receipt(personalize(device)));
+    sync();
+    device.move_on();
+    ASSERT_TRUE(is_receipt(personalize(device)));
+    station::replace_chip(main, station.credentials, directory.path(), {device.chip(), std::string(64, 'b'), "broken"});
+    expect_conflict(sync(), "record", Reason::chip_replaced);
+}
+
+TEST_F(Sync, Attack05_AnIdentityThatGoesOnWithAnotherChipIsAConflict)
+{
+    personalize_at_main(device); // SN000001
+    HonestDevice second;
+    trust(second);
+    ASSERT_TRUE(is_receipt(personalize(second))); // the same in the field
+    station::replace_chip(main, station.credentials, directory.path(), {device.chip(), std::string(64, 'b'), "broken"});
+    expect_conflict(sync(), "record", Reason::identity_taken);
 }
 
 TEST_F(Sync, A38_AnIntroductionUsedAtTwoUnitsIsAConflict)
