@@ -2,6 +2,7 @@
 #include "daemon/pki/extensions.h"
 
 #include "daemon/pki/handles.h"
+#include "daemon/pki/identity.h"
 #include "daemon/pki/profile_asn1.h"
 
 #include <openssl/evp.h>
@@ -73,6 +74,31 @@ Bytes hardware_module_name(const std::string& serial)
     module->type = object(tpm2_hardware_oid).release();
     set(module->serial, as_bytes(serial));
     return encode<i2d_HardwareModuleName>(module.get());
+}
+
+Bytes permanent_identifier(const DeviceIdentity& identity)
+{
+    const Owned<PermanentIdentifier, PermanentIdentifier_free> permanent(PermanentIdentifier_new());
+    require(permanent != nullptr, "cannot encode a device identity");
+    set(permanent->value, as_bytes(identity.value));
+    ASN1_OBJECT_free(permanent->assigner);
+    permanent->assigner = object(assigner_of(identity.kind)).release();
+    return encode<i2d_PermanentIdentifier>(permanent.get());
+}
+
+void add_other_name(GENERAL_NAMES* names, const char* oid, const Bytes& der)
+{
+    Owned<ASN1_TYPE, ASN1_TYPE_free> other(ASN1_TYPE_new());
+    Owned<ASN1_STRING, ASN1_STRING_free> sequence(ASN1_STRING_type_new(V_ASN1_SEQUENCE));
+    require(other && sequence, "cannot encode a name");
+    set(sequence.get(), der);
+    ASN1_TYPE_set(other.get(), V_ASN1_SEQUENCE, sequence.release());
+    Owned<GENERAL_NAME, GENERAL_NAME_free> name(GENERAL_NAME_new());
+    require(name && GENERAL_NAME_set0_othername(name.get(), object(oid).release(), other.get()) == 1,
+            "cannot encode a name");
+    static_cast<void>(other.release());
+    require(sk_GENERAL_NAME_push(names, name.get()) > 0, "cannot encode a name");
+    static_cast<void>(name.release());
 }
 
 void add_policy(CERTIFICATEPOLICIES* policies, const char* oid)
@@ -153,20 +179,10 @@ void add_server_names(X509* certificate, const std::vector<std::string>& names)
 
 void add_device_identity(X509* certificate, const DeviceIdentity& identity)
 {
-    Owned<ASN1_TYPE, ASN1_TYPE_free> other(ASN1_TYPE_new());
-    Owned<ASN1_STRING, ASN1_STRING_free> sequence(ASN1_STRING_type_new(V_ASN1_SEQUENCE));
-    require(other && sequence, "cannot encode a device identity");
-    set(sequence.get(), hardware_module_name(identity.value));
-    ASN1_TYPE_set(other.get(), V_ASN1_SEQUENCE, sequence.release());
-
-    Owned<GENERAL_NAME, GENERAL_NAME_free> name(GENERAL_NAME_new());
     const Owned<GENERAL_NAMES, GENERAL_NAMES_free> names(GENERAL_NAMES_new());
-    require(name && names &&
-                GENERAL_NAME_set0_othername(name.get(), object(hardware_module_name_oid).release(), other.get()) == 1,
-            "cannot encode a device identity");
-    static_cast<void>(other.release());
-    require(sk_GENERAL_NAME_push(names.get(), name.get()) > 0, "cannot encode a device identity");
-    static_cast<void>(name.release());
+    require(names != nullptr, "cannot encode a device identity");
+    add_other_name(names.get(), hardware_module_name_oid, hardware_module_name(identity.value));
+    add_other_name(names.get(), permanent_identifier_oid, permanent_identifier(identity));
     add(certificate, NID_subject_alt_name, names.get(), false);
     add_own(certificate, identity_kind_oid, utf8(identity.kind));
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/pki/identity.h"
 
+#include "daemon/pki/profile_asn1.h"
+
 #include <algorithm>
 #include <array>
 
@@ -126,6 +128,12 @@ Verdict check(const DeviceIdentity& identity)
     if (identity.kind == uuid_kind)
         return check_uuid(identity.value);
     return Refusal{Reason::invalid_argument, "an unknown kind of device identity (imei, eui48, eui64, serial, uuid)"};
+}
+
+std::string assigner_of(std::string_view kind)
+{
+    constexpr std::array kinds{imei_kind, eui48_kind, eui64_kind, serial_kind, uuid_kind}; // their numbers are for good
+    return identity_assigner_arc + std::to_string(std::ranges::find(kinds, kind) - kinds.begin() + 1);
 }
 
 Result<DeviceIdentity> normalize(const DeviceIdentity& written)

@@ -20,6 +20,9 @@ Result<DeviceIdentity> normalize(const DeviceIdentity& written);
 // The same for "KIND:VALUE".
 Result<DeviceIdentity> parse_identity(std::string_view text);
 
+// For X.509 names (PermanentIdentifier, RFC 4043): who assigned it, by its kind. Of a known kind only.
+std::string assigner_of(std::string_view kind);
+
 // The last digit of an IMEI, by Luhn's formula over the 14 digits before it (3GPP TS 23.003, annex B).
 char imei_check_digit(std::string_view digits);
 

@@ -2,6 +2,7 @@
 #include "daemon/pki/profile.h"
 
 #include "daemon/pki/handles.h"
+#include "daemon/pki/identity.h"
 #include "daemon/pki/profile_asn1.h"
 
 #include <openssl/err.h>
@@ -27,30 +28,54 @@ constexpr auto binding =
 constexpr auto hardware =
     strict<HardwareModuleName, d2i_HardwareModuleName, i2d_HardwareModuleName, HardwareModuleName_free>;
 
+constexpr auto permanent =
+    strict<PermanentIdentifier, d2i_PermanentIdentifier, i2d_PermanentIdentifier, PermanentIdentifier_free>;
+
 bool is_chip_identifier(std::string_view text)
 {
     return text.size() == 64 &&
         std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
 
-// hwSerialNum of the only HardwareModuleName among the subject's alternative names.
-std::optional<std::string> hardware_serial(const Certificate& certificate)
+using Names = Owned<GENERAL_NAMES, GENERAL_NAMES_free>;
+
+// The content of the name at this place, if it is an otherName of this type.
+BytesView other_name(const Names& names, int place, const char* type)
 {
-    const Owned<GENERAL_NAMES, GENERAL_NAMES_free> names(
-        static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate.x509(), NID_subject_alt_name, nullptr, nullptr)));
-    ERR_clear_error();
-    if (!names || sk_GENERAL_NAME_num(names.get()) != 1)
-        return std::nullopt;
     ASN1_OBJECT* oid = nullptr;
     ASN1_TYPE* value = nullptr;
-    const auto* name = sk_GENERAL_NAME_value(names.get(), 0);
+    const auto* name = sk_GENERAL_NAME_value(names.get(), place);
     if (GENERAL_NAME_get0_otherName(name, &oid, &value) != 1 || value->type != V_ASN1_SEQUENCE ||
-        OBJ_cmp(oid, object(hardware_module_name_oid).get()) != 0)
+        OBJ_cmp(oid, object(type).get()) != 0)
+        return {};
+    return view(value->value.sequence);
+}
+
+bool is_permanent_identifier(BytesView der, const DeviceIdentity& identity)
+{
+    const auto found = permanent(der);
+    return found && as_text(view(found->value)) == identity.value &&
+        OBJ_cmp(found->assigner, object(assigner_of(identity.kind)).get()) == 0;
+}
+
+// The subject's alternative names are a HardwareModuleName and a PermanentIdentifier of the same value; the first
+// certificates had the former alone.
+std::optional<DeviceIdentity> named_identity(const Certificate& certificate, const std::string& kind)
+{
+    const Names names(
+        static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate.x509(), NID_subject_alt_name, nullptr, nullptr)));
+    ERR_clear_error();
+    const int count = names ? sk_GENERAL_NAME_num(names.get()) : 0;
+    if (count != 1 && count != 2)
         return std::nullopt;
-    const auto module = hardware(view(value->value.sequence));
+    const auto module = hardware(other_name(names, 0, hardware_module_name_oid));
     if (!module || OBJ_cmp(module->type, object(tpm2_hardware_oid).get()) != 0)
         return std::nullopt;
-    return to_string(view(module->serial));
+    DeviceIdentity identity{kind, to_string(view(module->serial))};
+    if (!check(identity) ||
+        (count == 2 && !is_permanent_identifier(other_name(names, 1, permanent_identifier_oid), identity)))
+        return std::nullopt;
+    return identity;
 }
 
 } // namespace
@@ -138,13 +163,7 @@ std::optional<std::string> chip_identifier(const Certificate& certificate)
 std::optional<DeviceIdentity> device_identity(const Certificate& certificate)
 {
     const auto kind = utf8(certificate.extension(identity_kind_oid));
-    const auto serial = hardware_serial(certificate);
-    if (!kind || !serial)
-        return std::nullopt;
-    DeviceIdentity identity{to_string(view(kind.get())), *serial};
-    if (!check(identity))
-        return std::nullopt;
-    return identity;
+    return kind ? named_identity(certificate, to_string(view(kind.get()))) : std::nullopt;
 }
 
 } // namespace imprint::pki

@@ -49,6 +49,6 @@ Verdict check(const DeviceIdentity& identity);
 // Read back from certificates; nothing where the extension is missing or not strictly encoded.
 std::optional<ModuleBinding> module_binding(const Certificate& certificate);
 std::optional<std::string> chip_identifier(const Certificate& certificate); // identity certificates
-std::optional<DeviceIdentity> device_identity(const Certificate& certificate); // SAN HardwareModuleName, both kinds
+std::optional<DeviceIdentity> device_identity(const Certificate& certificate); // from the SAN; both kinds
 
 } // namespace imprint::pki

@@ -9,6 +9,12 @@ ASN1_SEQUENCE(HardwareModuleName) =
         ASN1_SIMPLE(HardwareModuleName, serial, ASN1_OCTET_STRING),
 } ASN1_SEQUENCE_END(HardwareModuleName) IMPLEMENT_ASN1_FUNCTIONS(HardwareModuleName)
 
+        ASN1_SEQUENCE(PermanentIdentifier) =
+            {
+                ASN1_SIMPLE(PermanentIdentifier, value, ASN1_UTF8STRING),
+                ASN1_SIMPLE(PermanentIdentifier, assigner, ASN1_OBJECT),
+} ASN1_SEQUENCE_END(PermanentIdentifier) IMPLEMENT_ASN1_FUNCTIONS(PermanentIdentifier)
+
         ASN1_SEQUENCE(ModuleBindingValue) =
             {
                 ASN1_SIMPLE(ModuleBindingValue, nonce, ASN1_OCTET_STRING),

@@ -23,6 +23,8 @@ inline constexpr char endorsement_key_oid[] = "2.23.133.8.1"; // TCG EK Credenti
 inline constexpr char attestation_key_oid[] = "2.23.133.8.3";
 inline constexpr char hardware_module_name_oid[] = "1.3.6.1.5.5.7.8.4"; // RFC 4108
 inline constexpr char tpm2_hardware_oid[] = "2.23.133.1.2"; // hwType
+inline constexpr char permanent_identifier_oid[] = "1.3.6.1.5.5.7.8.3"; // RFC 4043
+inline constexpr char identity_assigner_arc[] = IMPRINT_OID_ARC ".3."; // and the kind's number
 
 // HardwareModuleName ::= SEQUENCE { hwType OBJECT IDENTIFIER, hwSerialNum OCTET STRING }
 struct HardwareModuleName {
@@ -30,6 +32,14 @@ struct HardwareModuleName {
     ASN1_OCTET_STRING* serial;
 };
 DECLARE_ASN1_FUNCTIONS(HardwareModuleName)
+
+// PermanentIdentifier ::= SEQUENCE { identifierValue UTF8String OPTIONAL, assigner OBJECT IDENTIFIER OPTIONAL };
+// both are there.
+struct PermanentIdentifier {
+    ASN1_UTF8STRING* value;
+    ASN1_OBJECT* assigner;
+};
+DECLARE_ASN1_FUNCTIONS(PermanentIdentifier)
 
 // ModuleBinding ::= SEQUENCE { nonce OCTET STRING, epoch INTEGER, epochIndexName OCTET STRING,
 //                              storageKeyName OCTET STRING, chipIdentifier UTF8String }
