@@ -111,10 +111,11 @@ UINT16 aes_bits(const TPMT_PUBLIC& key)
     return ecc ? key.parameters.eccDetail.symmetric.keyBits.aes : key.parameters.rsaDetail.symmetric.keyBits.aes;
 }
 
-// AES-CFB from a zero IV: every seed is used once.
-Bytes encrypt(const Secret& key, const Secret& plaintext)
+constexpr std::size_t iv_size = 16;
+
+// AES-CFB.
+Bytes encrypt(const Secret& key, BytesView iv, const Secret& plaintext)
 {
-    const std::array<std::uint8_t, 16> iv{};
     const CipherCtx ctx(EVP_CIPHER_CTX_new());
     const EVP_CIPHER* cipher = key.size() == 16 ? EVP_aes_128_cfb128() : EVP_aes_256_cfb128();
     Bytes out(plaintext.size());
@@ -134,6 +135,18 @@ Bytes hmac(TPMI_ALG_HASH alg, const Secret& key, BytesView data)
                       data.data(), data.size(), out.data(), out.size(), &size) != nullptr,
             "cannot compute a MAC");
     return out;
+}
+
+Secret encryption_key(const TPMT_PUBLIC& key, const Secret& seed, BytesView name)
+{
+    return kdfa(key.nameAlg, seed.view(), "STORAGE", name, aes_bits(key) / 8);
+}
+
+Bytes with_mac(const TPMT_PUBLIC& key, const Secret& seed, BytesView name, BytesView encrypted)
+{
+    const Secret mac_key = kdfa(key.nameAlg, seed.view(), "INTEGRITY", {}, digest_size(key.nameAlg));
+    const Bytes mac = hmac(key.nameAlg, mac_key, concat(encrypted, name));
+    return concat(big_endian(static_cast<UINT16>(mac.size())), mac, encrypted);
 }
 
 } // namespace
@@ -170,12 +183,15 @@ Result<Seed> make_seed(const TPMT_PUBLIC& key, std::string_view label)
 
 Bytes outer_wrap(const TPMT_PUBLIC& key, const Secret& seed, BytesView name, const Secret& plaintext)
 {
-    const TPMI_ALG_HASH alg = key.nameAlg;
-    const Secret encryption_key = kdfa(alg, seed.view(), "STORAGE", name, aes_bits(key) / 8);
-    const Secret mac_key = kdfa(alg, seed.view(), "INTEGRITY", {}, digest_size(alg));
-    const Bytes encrypted = encrypt(encryption_key, plaintext);
-    const Bytes mac = hmac(alg, mac_key, concat(encrypted, name));
-    return concat(big_endian(static_cast<UINT16>(mac.size())), mac, encrypted);
+    const std::array<std::uint8_t, iv_size> zero{}; // every seed is used once
+    return with_mac(key, seed, name, encrypt(encryption_key(key, seed, name), zero, plaintext));
+}
+
+Bytes storage_wrap(const TPMT_PUBLIC& key, const Secret& seed, BytesView name, const Secret& plaintext)
+{
+    const Bytes iv = random_bytes(iv_size);
+    const Bytes encrypted = encrypt(encryption_key(key, seed, name), iv, plaintext);
+    return with_mac(key, seed, name, concat(big_endian(static_cast<UINT16>(iv.size())), iv, encrypted));
 }
 
 } // namespace imprint::structures

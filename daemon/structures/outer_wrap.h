@@ -28,5 +28,8 @@ Result<Seed> make_seed(const TPMT_PUBLIC& key, std::string_view label);
 
 // TPM2B_DIGEST(HMAC over ciphertext and name) ‖ ciphertext, by the algorithms of the storage key `key`.
 Bytes outer_wrap(const TPMT_PUBLIC& key, const Secret& seed, BytesView name, const Secret& plaintext);
+// The same as the TPM keeps objects under `key`, whose own seed value is `seed`: that serves many of them, so each has
+// a random IV, which stands as TPM2B_IV before the ciphertext and under the HMAC.
+Bytes storage_wrap(const TPMT_PUBLIC& key, const Secret& seed, BytesView name, const Secret& plaintext);
 
 } // namespace imprint::structures

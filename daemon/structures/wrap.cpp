@@ -18,6 +18,12 @@ void require(bool fits, const char* what)
         throw Error(Reason::invalid_argument, what);
 }
 
+void require_storage_key(const TPMT_PUBLIC& parent)
+{
+    if (!is_storage_key(parent))
+        throw Error(Reason::storage_key_invalid, "the parent is not a chip storage key by its template");
+}
+
 TPMT_PUBLIC importable_object(TPMI_ALG_PUBLIC type, BytesView policy, TPMA_OBJECT use)
 {
     TPMT_PUBLIC area{};
@@ -35,15 +41,20 @@ TPMA_OBJECT attribute(KeyUse use) { return use == KeyUse::sign ? TPMA_OBJECT_SIG
 
 Importable wrap(const TPMT_PUBLIC& parent, TPMT_PUBLIC object, const Secret& value)
 {
-    if (!is_storage_key(parent))
-        throw Error(Reason::storage_key_invalid, "the parent is not a chip storage key by its template");
+    require_storage_key(parent);
+    Cleansed<TPMT_SENSITIVE> sensitive;
+    fill_sensitive(object, sensitive.value, value);
+    return wrap(parent, object, sensitive.value);
+}
+
+Importable wrap(const TPMT_PUBLIC& parent, const TPMT_PUBLIC& object, const TPMT_SENSITIVE& sensitive)
+{
+    require_storage_key(parent);
     constexpr TPMA_OBJECT not_importable =
         TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT | TPMA_OBJECT_ENCRYPTEDDUPLICATION;
     require((object.objectAttributes & not_importable) == 0, "the attributes of an object forbid its import");
-    Cleansed<TPMT_SENSITIVE> sensitive;
-    fill_sensitive(object, sensitive.value, value);
     const Seed seed = make_seed(parent, "DUPLICATE").or_throw();
-    const Bytes wrapped = outer_wrap(parent, seed.value, name_of(object), marshal_sensitive(sensitive.value));
+    const Bytes wrapped = outer_wrap(parent, seed.value, name_of(object), marshal_sensitive(sensitive));
     return {marshal(TPM2B_PUBLIC{.size = 0, .publicArea = object}), marshal(to_tpm2b<TPM2B_PRIVATE>(wrapped)),
             seed.encrypted};
 }

@@ -24,6 +24,8 @@ struct Importable {
 // Throws Error(invalid_argument) if object and value do not fit, Error(storage_key_invalid) if `parent` is not the
 // chip storage key's template (otherwise TPM2_Rewrap would give the object away).
 Importable wrap(const TPMT_PUBLIC& parent, TPMT_PUBLIC object, const Secret& value);
+// The same with a sensitive area that is complete and belongs to `object`.
+Importable wrap(const TPMT_PUBLIC& parent, const TPMT_PUBLIC& object, const TPMT_SENSITIVE& sensitive);
 
 // A credential that only the TPM with this EK, and only together with the object of this Name, can open.
 struct Credential {
