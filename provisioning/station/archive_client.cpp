@@ -44,12 +44,18 @@ Handover check_receipt(BytesView receipt, const RecordEntry& record, const pki::
     return {Handover::Outcome::accepted, {receipt.begin(), receipt.end()}, {}};
 }
 
-// What is put, and what is made of the body of a good answer.
+// What is put, or got where there is no content, and what is made of the body of a good answer.
 struct Document {
     std::string path, type;
     Bytes content;
     std::function<Handover(BytesView)> accepted;
+    std::size_t max_answer = station::max_answer;
 };
+
+std::string path_of(const RecordEntry& record)
+{
+    return "/v1/records/" + record.chip + "/" + std::to_string(record.sequence);
+}
 
 Handover judge(const http::response<Body>& response, const Document& document)
 {
@@ -79,7 +85,7 @@ struct ArchiveClient::Impl {
 
     asio::awaitable<void> connect(TlsStream& stream);
     asio::awaitable<Handover> exchange(TlsStream& stream, const Document& document);
-    asio::awaitable<Handover> put(Document document, std::chrono::seconds limit);
+    asio::awaitable<Handover> ask(Document document, std::chrono::seconds limit);
 };
 
 asio::awaitable<void> ArchiveClient::Impl::connect(TlsStream& stream)
@@ -97,22 +103,22 @@ asio::awaitable<void> ArchiveClient::Impl::connect(TlsStream& stream)
 
 asio::awaitable<Handover> ArchiveClient::Impl::exchange(TlsStream& stream, const Document& document)
 {
-    http::request<Body> request(http::verb::put, document.path, 11);
+    http::request<Body> request(document.content.empty() ? http::verb::get : http::verb::put, document.path, 11);
     request.set(http::field::host, location.host + ":" + location.port);
-    request.set(http::field::content_type, document.type);
+    request.set(document.content.empty() ? http::field::accept : http::field::content_type, document.type);
     request.keep_alive(false);
     request.body() = document.content;
     request.prepare_payload();
     co_await http::async_write(stream, request, asio::use_awaitable);
 
     http::response_parser<Body> parser;
-    parser.body_limit(max_answer);
+    parser.body_limit(document.max_answer);
     beast::flat_buffer buffer(max_answer);
     co_await http::async_read(stream, buffer, parser, asio::use_awaitable);
     co_return judge(parser.get(), document);
 }
 
-asio::awaitable<Handover> ArchiveClient::Impl::put(Document document, std::chrono::seconds limit)
+asio::awaitable<Handover> ArchiveClient::Impl::ask(Document document, std::chrono::seconds limit)
 {
     const auto executor = co_await asio::this_coro::executor;
     TlsStream stream(executor, context);
@@ -139,20 +145,30 @@ ArchiveClient::~ArchiveClient() = default;
 
 asio::awaitable<Handover> ArchiveClient::put(const RecordEntry& record, std::chrono::seconds limit)
 {
-    return impl_->put({"/v1/records/" + record.chip + "/" + std::to_string(record.sequence),
-                       "application/vnd.imprint.record", record.record,
+    return impl_->ask({path_of(record), "application/vnd.imprint.record", record.record,
                        [this, record](BytesView answer) { return check_receipt(answer, record, *impl_->trust); }},
                       limit);
 }
 
 asio::awaitable<Handover> ArchiveClient::put(const ReplacementEntry& replacement, std::chrono::seconds limit)
 {
-    return impl_->put({"/v1/replacements/" + replacement.present, "application/vnd.imprint.replacement",
+    return impl_->ask({"/v1/replacements/" + replacement.present, "application/vnd.imprint.replacement",
                        replacement.statement,
                        [](BytesView) {
                            return Handover{Handover::Outcome::accepted, {}, {}};
                        }},
                       limit);
+}
+
+asio::awaitable<Handover> ArchiveClient::read_back(const RecordEntry& record, const Bytes& receipt,
+                                                   std::chrono::seconds limit)
+{
+    const auto compare = [this, record, receipt](BytesView answer) {
+        if (!equal(answer, record.record))
+            return Handover{Handover::Outcome::refused, {}, "it gives another record than it was given"};
+        return check_receipt(receipt, record, *impl_->trust);
+    };
+    return impl_->ask({path_of(record), "application/vnd.imprint.record", {}, compare, record.record.size()}, limit);
 }
 
 } // namespace imprint::station

@@ -36,6 +36,9 @@ public:
     // One connection, at most `limit` for all of it. Does not throw for what the network or the archive do.
     boost::asio::awaitable<Handover> put(const RecordEntry& record, std::chrono::seconds limit);
     boost::asio::awaitable<Handover> put(const ReplacementEntry& replacement, std::chrono::seconds limit);
+    // Accepted if the archive gives these very bytes and `receipt`, as it was stored, is its receipt for them.
+    boost::asio::awaitable<Handover> read_back(const RecordEntry& record, const Bytes& receipt,
+                                               std::chrono::seconds limit);
 
 private:
     struct Impl;

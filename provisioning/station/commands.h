@@ -90,6 +90,19 @@ int show_record(Store& store, const RecordName& name, bool json);
 // Verifies once more that the TPM had loaded every key from it.
 int prove_record(Store& store, const RecordName& name, const std::filesystem::path& trust_bundle, bool json);
 
+// Pairs made in advance.
+struct PoolOptions {
+    std::filesystem::path state;
+    std::string key; // file or credential:NAME; empty: pool.key in the state, made if the pool is empty
+    std::string kind; // drain: empty for all
+    std::size_t count = 0;
+    unsigned jobs = 0; // 0: one for each processor
+    bool yes = false;
+};
+int fill_pool(Store& store, const PoolOptions& options); // exit_failed if it was interrupted
+int show_pool(Store& store, std::size_t low_water, bool json);
+int drain_pool(Store& store, const PoolOptions& options); // asks, unless `yes`
+
 int show_audit(Store& store, bool json);
 // Waits until everything is delivered or refused for good, at most `wait`.
 int show_outbox(Store& store, std::chrono::seconds wait, bool json);

@@ -3,6 +3,7 @@
 #include "provisioning/server/log.h"
 #include "provisioning/station/channel_key.h"
 #include "provisioning/station/commands.h"
+#include "provisioning/station/pool.h"
 #include "provisioning/station/server.h"
 
 #include <CLI/CLI.hpp>
@@ -25,6 +26,7 @@ struct Options {
     std::string master_key;
     std::filesystem::path vendor_ca;
     std::filesystem::path profile;
+    PoolOptions pool;
     unsigned module_days = 3650;
     unsigned handshake_seconds = 10;
     unsigned message_seconds = 60;
@@ -66,6 +68,18 @@ Credentials credentials(Options& options)
                             std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()));
 }
 
+// Where a key was named, or is where fill puts it. A wrong one is noticed here, not at the first device.
+std::shared_ptr<const PairSource> pool(const Options& options)
+{
+    const std::string usual = pool_key_path(options.state);
+    if (options.pool.key.empty() && !std::filesystem::exists(usual))
+        return nullptr;
+    auto pool = std::make_shared<const Pool>(load_pool_key(options.pool.key.empty() ? usual : options.pool.key));
+    Store store(database_path(options.state));
+    pool->check(store);
+    return pool;
+}
+
 int serve(Options& options)
 {
     const std::string master_key =
@@ -74,7 +88,8 @@ int serve(Options& options)
                     .vendors = options.vendor_ca.empty() ? pki::Trust{} : load_vendors(options.vendor_ca),
                     .master_key = load_master_key(master_key, options.credentials.passphrase),
                     .profile = options.profile.empty() ? PackageProfile{} : read_profile(options.profile),
-                    .module_lifetime = std::chrono::days(options.module_days)};
+                    .module_lifetime = std::chrono::days(options.module_days),
+                    .pool = pool(options)};
     options.server.state = options.state;
     options.server.handshake_timeout = std::chrono::seconds(options.handshake_seconds);
     options.server.message_timeout = std::chrono::seconds(options.message_seconds);
@@ -125,6 +140,8 @@ void add_server(CLI::App& app, Options& o, Action& action)
     add("--vendor-ca", o.vendor_ca, "The TPM vendors' CAs and CRLs: a PEM file or a directory of them");
     add("--archive", o.server.archive, "The archive (https://host:port); without it records wait");
     add("--profile", o.profile, "What devices are given: a TOML file (default: one key for a channel)");
+    add("--pool-key", o.pool.key, "File or credential:NAME (default: pool.key in the state)");
+    add("--pool-low-water", o.server.pool_low_water, "Warn when fewer pairs of a kind are free");
     add("--module-lifetime", o.module_days, "Days that certificates of a device's keys are valid")
         ->check(CLI::Range(1U, 36500U));
     add("--max-connections", o.server.max_connections, "For each address")->check(CLI::Range(1U, 65536U));
@@ -165,6 +182,7 @@ public:
     void add_central(CLI::App& app);
     void add_operators(CLI::App& app);
     void add_tans(CLI::App& app);
+    void add_pool(CLI::App& app);
     void add_logs(CLI::App& app);
     void add_sync(CLI::App& app);
 
@@ -370,6 +388,39 @@ void Commands::add_tans(CLI::App& app)
         ->required();
 }
 
+int fill_pool(Store& store, Options& o)
+{
+    o.pool.state = o.state;
+    return fill_pool(store, o.pool);
+}
+
+void Commands::add_pool(CLI::App& app)
+{
+    auto* pool = app.add_subcommand("pool", "Pairs that are made in advance");
+    pool->require_subcommand(1);
+    auto* filled =
+        add(*pool, "fill", "Make pairs until so many are free", [&o = o_](Store& s) { return fill_pool(s, o); });
+    filled->add_option("kind", o_.pool.kind, "p256, p384, rsa2048 or rsa3072")->required();
+    filled->add_option("count", o_.pool.count, "How many are to be free")
+        ->required()
+        ->check(CLI::Range(std::size_t{1}, std::size_t{10'000'000}));
+    filled->add_option("--jobs", o_.pool.jobs, "Threads (default: one for each processor)")
+        ->check(CLI::Range(1U, 1024U));
+    filled->add_option("--pool-key", o_.pool.key, "File or credential:NAME (default: pool.key in the state)");
+    auto* status = add(*pool, "status", "Show how many are free, and how many the archive has not confirmed yet",
+                       [&o = o_](Store& s) { return show_pool(s, o.server.pool_low_water, o.json); });
+    status->add_option("--pool-low-water", o_.server.pool_low_water, "Mark kinds with fewer free pairs");
+    add_json(status);
+    auto* drained =
+        add(*pool, "drain", "Remove the free ones, for good", [&o = o_](Store& s) { return drain_pool(s, o.pool); });
+    auto* which = drained->add_option_group("which");
+    which->add_option("kind", o_.pool.kind, "Of this kind");
+    which->add_flag_callback(
+        "--all", [&o = o_] { o.pool.kind.clear(); }, "Of all kinds");
+    which->require_option(1);
+    drained->add_flag("--yes", o_.pool.yes, "Without asking");
+}
+
 void Commands::add_logs(CLI::App& app)
 {
     add_listing(app, "audit", "Show every grant and every refusal",
@@ -433,6 +484,7 @@ int run(int argc, char** argv)
     commands.add_central(app);
     commands.add_operators(app);
     commands.add_tans(app);
+    commands.add_pool(app);
     commands.add_logs(app);
     commands.add_sync(app);
     try {

@@ -86,6 +86,19 @@ void enter(Store& store, const OutboxEntry& entry, const Handover& handover)
     transaction.commit();
 }
 
+void remove(Store& store, const DeliveredPairs& pairs)
+{
+    auto transaction = store.begin();
+    const auto count = store.remove_pairs(pairs.chip, pairs.sequence);
+    store.audit({.time = now(),
+                 .event = "pairs-removed",
+                 .chip = pairs.chip,
+                 .peer = "archive",
+                 .detail = "sequence " + std::to_string(pairs.sequence) + ": " + std::to_string(count)});
+    transaction.commit();
+    store.leave_no_trace();
+}
+
 } // namespace
 
 std::chrono::seconds retry_delay(std::uint32_t attempts)
@@ -129,8 +142,10 @@ asio::awaitable<void> Outbox::deliver_once()
             continue;
         co_await deliver(entry);
         if (away())
-            break;
+            co_return;
     }
+    for (bool more = true; more;)
+        more = co_await release();
 }
 
 asio::awaitable<std::optional<OutboxEntry>> Outbox::next()
@@ -172,17 +187,48 @@ asio::awaitable<void> Outbox::deliver(OutboxEntry entry)
     co_await settle(entry, handover);
 }
 
-// Delivers what is due. Returns when to look again.
+// Removes the pairs of one record that the archive gives back, with its receipt. False: no more in this round.
+asio::awaitable<bool> Outbox::release()
+{
+    auto query = [this] {
+        store_.leave_no_trace();
+        return store_.delivered_pairs(released_);
+    };
+    const auto pairs = co_await in_worker(worker_, query);
+    if (!pairs) {
+        released_ = 0;
+        co_return false;
+    }
+    auto query_record = [&] { return store_.record(pairs->chip, pairs->sequence); };
+    const auto record = co_await in_worker(worker_, query_record);
+    const Handover handover = co_await client_.read_back(record.value(), pairs->receipt, exchange_limit);
+    if (handover.outcome != Handover::Outcome::accepted)
+        log(server::Priority::warning, "a pair stays in the pool: its record cannot be read back from the archive",
+            {{"CHIP", pairs->chip}, {"SEQUENCE", std::to_string(pairs->sequence)}, {"DETAIL", handover.detail}});
+    if (handover.outcome == Handover::Outcome::unreachable)
+        co_return false;
+    released_ = pairs->place;
+    auto change = [&] { remove(store_, *pairs); };
+    if (handover.outcome == Handover::Outcome::accepted)
+        co_await in_worker(worker_, change);
+    co_return true;
+}
+
+// Delivers what is due, then releases. Returns when to look again.
 asio::awaitable<pki::Time> Outbox::step()
 {
     try {
         const auto entry = co_await next();
-        if (!entry) // a command may enter a replacement, and wakes nobody
-            co_return now() + longest_pause;
-        if (is_later(entry->next_attempt))
-            co_return entry->next_attempt;
-        co_await deliver(*entry);
-        co_return now() + pause_;
+        const bool due = entry && !is_later(entry->next_attempt);
+        if (due) {
+            co_await deliver(*entry);
+            co_return now() + pause_;
+        }
+        const bool more = co_await release();
+        if (more)
+            co_return now();
+        // A command may enter a replacement, and wakes nobody.
+        co_return entry ? std::min(entry->next_attempt, now() + longest_pause) : now() + longest_pause;
     } catch (const std::exception& e) { // the database: nothing is lost, the entry stands
         log(server::Priority::error, "the outbox cannot go on", {{"DETAIL", e.what()}});
         co_return now() + longest_pause;

@@ -19,6 +19,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/redirect_error.hpp>
 
+#include <set>
 #include <unistd.h>
 
 namespace imprint::station {
@@ -43,6 +44,15 @@ void journal(const AuditEntry& entry)
     log(entry.reason.empty() ? server::Priority::info : server::Priority::notice, entry.event, fields);
 }
 
+std::set<std::string> kinds_from_pool(const PackageProfile& profile)
+{
+    std::set<std::string> kinds;
+    for (const auto& entry : profile.entries)
+        if (const auto* pair = std::get_if<PairKey>(&entry.what); pair != nullptr && pair->from_pool)
+            kinds.emplace(name(pair->kind));
+    return kinds;
+}
+
 // What came: a message, or the reason why its length alone was refused.
 using Received = Result<Bytes>;
 
@@ -56,6 +66,7 @@ struct Server::Impl {
     asio::ssl::context context;
     asio::steady_timer crl_timer;
     bool stopping = false;
+    std::set<std::string> low; // kinds that the pool has too few of, which was said; the worker's
     bool recorded = false; // a device has got its receipt
     std::vector<std::unique_ptr<server::Listener>> listeners;
     std::vector<std::unique_ptr<server::SerialListener>> lines;
@@ -83,6 +94,7 @@ struct Server::Impl {
     std::vector<OperationsProtocol> protocols();
     asio::awaitable<void> serve_stdio(server::Service& service);
     void write_list();
+    void watch_pool();
     asio::awaitable<void> renew_crl();
     asio::awaitable<void> serve(server::Stream stream, std::string peer, Required required);
     asio::awaitable<void> refuse(Refusal why, std::string peer);
@@ -97,6 +109,8 @@ asio::awaitable<Answer> Server::Impl::answer(StationSession& session, const Rece
         Answer made = received ? session.receive(*received, now()) : session.reject(received.refusal(), now());
         if (made.revoked)
             write_list();
+        if (made.revoked || made.record_stored)
+            watch_pool();
         return made;
     };
     Answer made = co_await in_worker(worker, work);
@@ -169,10 +183,29 @@ try {
     log(server::Priority::error, "the CRL could not be written", {{"DETAIL", e.what()}});
 }
 
+// What grants left behind goes from the files, and whoever fills the pool hears of it in time: once for each kind.
+void Server::Impl::watch_pool()
+try {
+    store.leave_no_trace();
+    for (const auto& kind : kinds_from_pool(station.profile)) {
+        const auto free = store.free_pairs(kind);
+        if (free >= settings.pool_low_water)
+            low.erase(kind);
+        else if (low.insert(kind).second)
+            log(server::Priority::warning, "the pool gets low: imprint-station pool fill makes more pairs",
+                {{"KIND", kind}, {"FREE", std::to_string(free)}});
+    }
+} catch (const std::exception& e) {
+    log(server::Priority::error, "the pool could not be looked at", {{"DETAIL", e.what()}});
+}
+
 asio::awaitable<void> Server::Impl::renew_crl()
 {
     while (!stopping) {
-        auto work = [this] { write_list(); };
+        auto work = [this] {
+            write_list();
+            watch_pool();
+        };
         co_await in_worker(worker, work);
         if (stopping)
             break;

@@ -18,6 +18,7 @@ struct ServerSettings {
     bool stdio = false; // one conversation on standard input and output instead
     std::vector<std::string> listen_operations; // "host:port" or "unix:/path", for operators' programs, other stations
     std::string public_address; // where couriers send devices; empty: devices are configured
+    std::size_t pool_low_water = 0; // a kind with fewer free pairs is warned of
     std::string archive; // "https://host:port"; empty: records wait until there is one
     std::size_t max_connections = 256; // for each address
     std::chrono::seconds handshake_timeout{10};

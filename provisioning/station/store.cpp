@@ -9,7 +9,7 @@ namespace imprint::station {
 
 namespace {
 
-constexpr std::array<std::string_view, 9> migrations{R"(
+constexpr std::array<std::string_view, 10> migrations{R"(
 CREATE TABLE chips (
   chip TEXT PRIMARY KEY,
   identity_kind TEXT NOT NULL,
@@ -245,6 +245,24 @@ CREATE TRIGGER proofs_stay BEFORE DELETE ON proofs BEGIN SELECT RAISE(ABORT, 'a 
 -- Certificates of a package's pairs share the fate of their grant.
 CREATE TABLE key_certificates (serial TEXT PRIMARY KEY, granted TEXT NOT NULL REFERENCES grants (serial)) STRICT;
 CREATE INDEX key_certificates_granted ON key_certificates (granted);
+)",
+                                                     R"(
+CREATE TABLE pool (
+  id TEXT PRIMARY KEY,
+  kind TEXT NOT NULL,
+  sealed BLOB NOT NULL,
+  chip TEXT,
+  sequence INTEGER,
+  serial TEXT REFERENCES grants (serial),
+  CHECK ((chip IS NULL) = (sequence IS NULL) AND (chip IS NOT NULL OR serial IS NULL))
+) STRICT;
+CREATE INDEX pool_free ON pool (kind) WHERE chip IS NULL;
+CREATE INDEX pool_taken ON pool (chip, sequence) WHERE chip IS NOT NULL;
+CREATE INDEX pool_granted ON pool (serial) WHERE serial IS NOT NULL;
+CREATE TRIGGER pool_taken_once BEFORE UPDATE ON pool
+  WHEN NEW.chip IS NULL OR OLD.serial IS NOT NULL OR
+    (OLD.chip IS NOT NULL AND (NEW.chip <> OLD.chip OR NEW.sequence <> OLD.sequence))
+  BEGIN SELECT RAISE(ABORT, 'a pair is for one chip, once'); END;
 )"};
 
 } // namespace
@@ -256,6 +274,7 @@ pki::Time from_seconds(std::int64_t seconds) { return pki::Time(std::chrono::sec
 Store::Store(const std::filesystem::path& path)
     : database_(server::open_database(path, migrations))
 {
+    database_.exec("PRAGMA secure_delete = ON"); // for the pool
 }
 
 void Store::audit(const AuditEntry& entry)

@@ -165,6 +165,26 @@ struct CentralEntry {
     Bytes cross_certificate; // DER; empty where the central system has not certified this station
 };
 
+// A pair that was made in advance (pool.h).
+struct PooledPair {
+    std::string id; // random
+    std::string kind; // "p256" ...
+    Bytes sealed;
+};
+
+struct PoolCount {
+    std::string kind;
+    std::size_t free = 0, taken = 0;
+};
+
+// A record that is with the archive, while pairs that it is about are still here.
+struct DeliveredPairs {
+    std::int64_t place = 0;
+    std::string chip;
+    std::uint64_t sequence = 0;
+    Bytes receipt;
+};
+
 class Store {
 public:
     // Throws Error(storage_failed).
@@ -239,6 +259,20 @@ public:
     std::vector<pki::Revoked> revoked(); // what went with the grants, too
     std::uint64_t next_crl_number();
 
+    // --- pairs made in advance (store_pool.cpp). The one that a grant took stays until its record is with the archive;
+    // if the grant is revoked before it got its receipt, it goes with that.
+    void add_pair(const PooledPair& pair);
+    std::optional<PooledPair> newest_pair();
+    // The oldest free one becomes this chip's for good; belongs to the grant that is added next.
+    std::optional<PooledPair> take_pair(const std::string& kind, const std::string& chip, std::uint64_t sequence);
+    std::size_t free_pairs(const std::string& kind);
+    std::vector<PoolCount> pool_counts(); // of kinds that there are
+    std::size_t drain_pairs(const std::string& kind); // removes the free ones
+    std::optional<DeliveredPairs> delivered_pairs(std::int64_t after); // the first behind that place
+    std::size_t remove_pairs(const std::string& chip, std::uint64_t sequence);
+    // After a commit: of what was removed, nothing stays in the database's files. False: somebody reads, try again.
+    bool leave_no_trace();
+
     // --- introductions (store_introductions.cpp)
     bool add_introduction(const IntroductionEntry& entry); // false: there is one with this selector
     std::optional<IntroductionEntry> introduction(const std::string& selector);
@@ -298,6 +332,7 @@ public:
 
 private:
     SQLite::Database database_;
+    bool removed_ = true; // pairs, maybe, and the log may still hold them; at first from before a crash
 };
 
 std::int64_t seconds(pki::Time time);

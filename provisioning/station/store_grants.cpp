@@ -9,6 +9,12 @@ namespace {
 std::vector<std::string> revoke(SQLite::Database& database, const std::string& chip, const std::string& which,
                                 pki::Time now)
 {
+    // A record that is on its way still needs its pairs, the others never get one.
+    SQLite::Statement pairs(database,
+                            "DELETE FROM pool WHERE serial IN "
+                            "(SELECT serial FROM grants WHERE chip = ? AND state = 'open')");
+    pairs.bind(1, chip);
+    pairs.exec();
     std::vector<std::string> serials;
     SQLite::Statement query(database, "SELECT serial FROM grants WHERE chip = ? AND " + which);
     query.bind(1, chip);
@@ -34,6 +40,10 @@ void Store::add_grant(const GrantEntry& grant)
     SQLite::bind(insert, grant.serial, grant.chip, static_cast<std::int64_t>(grant.sequence), seconds(grant.time));
     sql::bind(insert, 5, grant.module_certificate);
     insert.exec();
+    SQLite::Statement pairs(database_,
+                            "UPDATE pool SET serial = ? WHERE chip = ? AND sequence = ? AND serial IS NULL");
+    SQLite::bind(pairs, grant.serial, grant.chip, static_cast<std::int64_t>(grant.sequence));
+    pairs.exec();
 }
 
 void Store::add_key_certificate(const std::string& serial, const std::string& grant)
@@ -66,11 +76,13 @@ void Store::close_grant(const std::string& serial)
 
 std::vector<std::string> Store::revoke_open_grants(const std::string& chip, pki::Time now)
 {
+    removed_ = true;
     return revoke(database_, chip, "state = 'open'", now);
 }
 
 std::vector<std::string> Store::revoke_all_grants(const std::string& chip, pki::Time now)
 {
+    removed_ = true;
     return revoke(database_, chip, "state <> 'revoked'", now);
 }
 

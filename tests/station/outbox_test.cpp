@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Records on their way to the real imprint-archive.
+#include "tests/station/running_archive.h"
 #include "tests/station/running_station.h"
 
 #include "backup/package/receipt.h"
@@ -15,32 +16,6 @@
 namespace imprint::test {
 
 namespace {
-
-class Archive {
-public:
-    Archive(const TestPki& pki, const Certified& certified)
-    {
-        write_file(directory_ / "trust.pem", pki.trust_pem());
-        write_file(directory_ / "tls.pem", pki::to_pem({certified.certificate}));
-        pki::store_key(directory_ / "tls.key", certified.key.get(), std::nullopt);
-        start();
-    }
-
-    void start()
-    {
-        process_.emplace(Arguments{IMPRINT_ARCHIVE, "--database", directory_ / "archive.db", "--trust",
-                                   directory_ / "trust.pem", "serve", "--certificate", directory_ / "tls.pem", "--key",
-                                   directory_ / "tls.key", "--listen", "127.0.0.1:0", "--listen-tls", address_});
-        address_ = process_->line_after("listening https ").value();
-    }
-    void stop() { process_.reset(); } // its address stays
-    std::string url() const { return "https://" + address_; }
-
-private:
-    TemporaryDirectory directory_;
-    std::optional<Process> process_;
-    std::string address_ = "127.0.0.1:0";
-};
 
 class Outbox : public ::testing::Test {
 protected:
@@ -65,7 +40,7 @@ protected:
 
 TEST_F(Outbox, B1_ARecordReachesTheArchiveAndItsReceiptIsKept)
 {
-    Archive archive(pki, pki.archive);
+    RunningArchive archive(pki, pki.archive);
     first.start({"--archive", archive.url()});
     const Bytes record = personalize(first);
     EXPECT_EQ(wait(first), 0);
@@ -83,7 +58,7 @@ TEST_F(Outbox, B1_ARecordReachesTheArchiveAndItsReceiptIsKept)
 
 TEST_F(Outbox, SurvivesRestartsAndAnUnreachableArchive)
 {
-    Archive archive(pki, pki.archive);
+    RunningArchive archive(pki, pki.archive);
     archive.stop();
     first.start({"--archive", archive.url()});
     personalize(first);
@@ -100,7 +75,7 @@ TEST_F(Outbox, SurvivesRestartsAndAnUnreachableArchive)
 
 TEST_F(Outbox, Attack37_AClockThatWasSetBackHoldsNothingUp)
 {
-    Archive archive(pki, pki.archive);
+    RunningArchive archive(pki, pki.archive);
     first.start({});
     personalize(first);
     first.kill();
@@ -112,7 +87,7 @@ TEST_F(Outbox, Attack37_AClockThatWasSetBackHoldsNothingUp)
 
 TEST_F(Outbox, TellsWhyTheArchiveCannotBeReached)
 {
-    Archive archive(pki, pki.archive);
+    RunningArchive archive(pki, pki.archive);
     archive.stop();
     first.start({"--archive", archive.url()});
     personalize(first);
@@ -126,7 +101,7 @@ TEST_F(Outbox, TellsWhyTheArchiveCannotBeReached)
 
 TEST_F(Outbox, AConflictIsLeftToTheOperator)
 {
-    Archive archive(pki, pki.archive);
+    RunningArchive archive(pki, pki.archive);
     RunningStation second(pki);
     second.trust(device);
     first.start({"--archive", archive.url()});
