@@ -44,7 +44,7 @@ int run(int argc, char** argv)
     app.set_config("--config", "", "Options from a file");
     app.allow_config_extras(CLI::config_extras_mode::error);
     Common common;
-    app.add_option("--database", common.database, "The SQLite database")->capture_default_str();
+    app.add_option("--database", common.database, "The database: a path, or a URL of PostgreSQL")->capture_default_str();
     app.add_option("--trust", common.trust, "Trust bundle of the manufacturer (PEM)")->capture_default_str();
     ServeOptions options;
     auto* serve = add_serve(app, options);

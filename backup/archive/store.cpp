@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "backup/archive/store.h"
 
+#include "backup/archive/postgres_store.h"
 #include "backup/archive/sqlite_store.h"
 
 namespace imprint::archive {
@@ -20,6 +21,9 @@ Result<Added> Store::known_already(Entry stored, const Entry& entry)
 
 std::unique_ptr<Store> open_store(const std::string& url, Opening opening)
 {
+    for (const auto scheme : {"postgresql://", "postgres://"})
+        if (url.starts_with(scheme))
+            return open_postgres(url, opening);
     return open_sqlite(url.starts_with(sqlite_scheme) ? url.substr(sqlite_scheme.size()) : url, opening);
 }
 

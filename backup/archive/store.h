@@ -65,7 +65,7 @@ enum class Opening {
     existing, // Error(not_configured) if there is none: for those who only look
 };
 
-// `url`: a path or sqlite:PATH.
+// `url`: a path, sqlite:PATH or postgresql://... as libpq has it, without a password.
 std::unique_ptr<Store> open_store(const std::string& url, Opening opening = Opening::make);
 
 } // namespace imprint::archive

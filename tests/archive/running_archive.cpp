@@ -50,7 +50,7 @@ bool RunningArchive::try_start(const Arguments& more, const Environment& environ
 {
     Arguments arguments{IMPRINT_ARCHIVE,
                         "--database",
-                        database(),
+                        url,
                         "--trust",
                         directory / "trust.pem",
                         "serve",
@@ -92,7 +92,7 @@ int RunningArchive::stop()
 
 Finished RunningArchive::command(const Arguments& arguments) const
 {
-    Arguments all{IMPRINT_ARCHIVE, "--database", database(), "--trust", directory / "trust.pem"};
+    Arguments all{IMPRINT_ARCHIVE, "--database", url, "--trust", directory / "trust.pem"};
     all.insert(all.end(), arguments.begin(), arguments.end());
     return run(all);
 }

@@ -50,6 +50,7 @@ public:
 
     TestPki pki;
     TemporaryDirectory directory;
+    std::string url = directory / "archive.db"; // of the database
     std::string http, https; // host:port
     std::filesystem::path database() const { return directory / "archive.db"; }
 

@@ -16,6 +16,7 @@ LIBRARIES = {
     "Beast": r"boost/beast",
     "libqrencode": r"qrencode\.h",
     "SQLite": r"SQLiteCpp/|sqlite3",
+    "libpq": r"libpq-fe",
     "CLI11": r"CLI/",
     "nlohmann-json": r"nlohmann/",
     "toml11": r"toml\.hpp",
