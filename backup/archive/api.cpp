@@ -6,6 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <charconv>
 
 namespace imprint::archive {
@@ -50,19 +51,24 @@ unsigned status_of(Reason reason)
     }
 }
 
-// Decimal, no sign, no leading zero.
-std::optional<std::uint64_t> parse_sequence(std::string_view text)
-{
-    std::uint64_t value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size() || std::to_string(value) != text)
-        return std::nullopt;
-    return value;
-}
-
+// RFC 9110, 13.1.2: `*`, or a list of tags that are compared weakly. No tag of ours has a comma in it.
 bool matches(std::string_view if_none_match, std::string_view tag)
 {
-    return if_none_match == "*" || if_none_match.find(tag) != std::string_view::npos;
+    if (if_none_match == "*")
+        return true;
+    for (bool more = true; more;) {
+        const auto comma = if_none_match.find(',');
+        std::string_view one = if_none_match.substr(0, comma);
+        one.remove_prefix(std::min(one.find_first_not_of(" \t"), one.size()));
+        one = one.substr(0, one.find_last_not_of(" \t") + 1);
+        if (one.starts_with("W/"))
+            one.remove_prefix(2);
+        if (one == tag)
+            return true;
+        more = comma != std::string_view::npos;
+        if_none_match.remove_prefix(more ? comma + 1 : 0);
+    }
+    return false;
 }
 
 Answer record_answer(const Entry& entry, bool by_sequence, const Request& request)
@@ -107,6 +113,15 @@ Answer health()
 }
 
 } // namespace
+
+std::optional<std::uint64_t> parse_sequence(std::string_view text)
+{
+    std::uint64_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc() || end != text.data() + text.size() || std::to_string(value) != text)
+        return std::nullopt;
+    return value;
+}
 
 std::optional<RecordPath> parse_path(std::string_view target)
 {

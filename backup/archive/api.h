@@ -34,6 +34,8 @@ struct Answer {
     std::optional<Refusal> refusal; // for the log
 };
 
+// Decimal, no sign, no leading zero.
+std::optional<std::uint64_t> parse_sequence(std::string_view text);
 // "/v1/records/<chip identifier>[/<sequence>]"
 struct RecordPath {
     std::string chip_identifier;

@@ -2,11 +2,14 @@
 #include "backup/archive/commands.h"
 
 #include "backup/archive/http_server.h"
+#include "backup/archive/mirror.h"
 #include "daemon/base/file.h"
 #include "daemon/structures/name.h"
 #include "provisioning/server/log.h"
 
 #include <nlohmann/json.hpp>
+
+#include <unistd.h>
 
 #include <ctime>
 #include <iostream>
@@ -78,6 +81,52 @@ nlohmann::ordered_json describe(const Entry& entry)
             {"identity", entry.owner.identity.value}};
 }
 
+// On a terminal only.
+void show_progress(const Summary& summary)
+{
+    if (isatty(STDERR_FILENO) == 1)
+        std::cerr << '\r' << summary.records << " records, " << summary.faults.size() << " faulty" << std::flush;
+}
+
+bool is_database(const std::string& target)
+{
+    return target.starts_with("sqlite:") || target.find("://") != std::string::npos;
+}
+
+void print(const Summary& summary, const std::string& copied)
+{
+    if (isatty(STDERR_FILENO) == 1)
+        std::cerr << "\r\033[K";
+    for (const auto& fault : summary.faults)
+        std::cout << fault.chip << ' ' << (fault.sequence ? std::to_string(*fault.sequence) : "replacement") << ": "
+                  << name(fault.refusal.reason) << ": " << fault.refusal.detail << '\n';
+    std::cout << summary.records << " records, " << summary.replacements << " replacements, ";
+    if (!copied.empty())
+        std::cout << summary.copied << ' ' << copied << ", ";
+    std::cout << summary.faults.size() << " faulty\n";
+}
+
+// `copied` says what the number is, if there is one.
+int tell(const Summary& summary, const CheckOptions& options, const std::string& copied)
+{
+    if (options.json) {
+        auto faulty = nlohmann::ordered_json::array();
+        for (const auto& fault : summary.faults)
+            faulty.push_back({{"chip", fault.chip},
+                              {"sequence", fault.sequence.value_or(0)},
+                              {"reason", name(fault.refusal.reason)},
+                              {"detail", fault.refusal.detail}});
+        nlohmann::ordered_json all{{"records", summary.records}, {"replacements", summary.replacements}};
+        if (!copied.empty())
+            all["copied"] = summary.copied;
+        all["faulty"] = std::move(faulty);
+        std::cout << all.dump(2) << '\n';
+    } else {
+        print(summary, copied);
+    }
+    return summary.faults.empty() ? 0 : exit_faulty;
+}
+
 } // namespace
 
 int serve(const ServeOptions& options)
@@ -93,40 +142,31 @@ int serve(const ServeOptions& options)
     return 0;
 }
 
-int verify(const std::string& database, const std::filesystem::path& trust_path, bool json)
+int verify(const CheckOptions& options)
 {
-    const pki::Trust trust = load_trust(trust_path, {});
-    const auto store = open_store(database, Opening::existing);
-    auto faulty = nlohmann::ordered_json::array();
-    const auto note = [&](const std::string& chip, std::uint64_t sequence, const Verdict& verdict) {
-        if (!verdict)
-            faulty.push_back({{"chip", chip},
-                              {"sequence", sequence},
-                              {"reason", name(verdict.refusal().reason)},
-                              {"detail", verdict.refusal().detail}});
-        return true;
-    };
-    std::size_t records = 0, replacements = 0;
-    store->visit({}, [&](const Entry& entry) {
-        ++records;
-        return note(entry.owner.chip_identifier, entry.sequence, verify(entry, trust));
-    });
-    store->visit_replacements([&](const Replacement& replacement) {
-        ++replacements;
-        return note(replacement.present, 0, verify(replacement, trust));
-    });
-    if (json) {
-        std::cout
-            << nlohmann::ordered_json{{"records", records}, {"replacements", replacements}, {"faulty", faulty}}.dump(2)
-            << '\n';
-    } else {
-        for (const auto& one : faulty)
-            std::cout << one["chip"].get<std::string>() << ' '
-                      << (one["sequence"] == 0 ? "replacement" : one["sequence"].dump()) << ": "
-                      << one["reason"].get<std::string>() << ": " << one["detail"].get<std::string>() << '\n';
-        std::cout << records << " records, " << replacements << " replacements, " << faulty.size() << " faulty\n";
+    const pki::Trust trust = load_trust(options.trust, {});
+    const Work work{trust, options.jobs, show_progress};
+    if (options.target.empty())
+        return tell(verify(*open_store(options.database, Opening::existing), work), options, "");
+    if (!std::filesystem::is_directory(options.target))
+        throw Error(Reason::invalid_argument, options.target + " is no directory; name a database with --database");
+    return tell(verify(StaticMirror(options.target), work), options, "");
+}
+
+int mirror(const CheckOptions& options)
+{
+    const pki::Trust trust = load_trust(options.trust, {});
+    const Work work{trust, options.jobs, show_progress};
+    const auto source = open_store(options.database, Opening::existing);
+    const std::string what = options.dry_run ? "to copy" : "copied";
+    if (is_database(options.target)) {
+        const auto target = open_store(options.target);
+        return tell(mirror(*source, *target, work, options.dry_run), options, what);
     }
-    return faulty.empty() ? 0 : exit_faulty;
+    if (std::filesystem::exists(options.target) && !std::filesystem::is_directory(options.target))
+        throw Error(Reason::invalid_argument,
+                    options.target + " is no directory; for a database write sqlite:" + options.target);
+    return tell(mirror(*source, StaticMirror(options.target), work, options.dry_run), options, what);
 }
 
 int show(const std::string& database, const std::string& chip_identifier, bool json)

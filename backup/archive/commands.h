@@ -10,7 +10,7 @@
 namespace imprint::archive {
 
 inline constexpr int exit_usage = 2; // of the command line or the configuration
-inline constexpr int exit_faulty = 3; // verify: something does not prove itself
+inline constexpr int exit_faulty = 3; // verify, mirror: something does not prove itself
 
 struct ServeOptions {
     std::string database; // URL, for open_store()
@@ -26,8 +26,18 @@ struct ServeOptions {
 };
 int serve(const ServeOptions& options);
 
-// Checks every record, receipt and owner, without the server.
-int verify(const std::string& database, const std::filesystem::path& trust, bool json);
+struct CheckOptions {
+    std::string database; // URL, for open_store()
+    std::filesystem::path trust;
+    std::string target; // of mirror: a directory or a database's URL; of verify: a mirror's directory, if not empty
+    unsigned jobs = 1;
+    bool dry_run = false;
+    bool json = false;
+};
+// Checks every record, receipt and owner of the database or of a mirror's directory, without the server.
+int verify(const CheckOptions& options);
+// Copies what the target does not have yet.
+int mirror(const CheckOptions& options);
 
 // What is stored for one chip.
 int show(const std::string& database, const std::string& chip_identifier, bool json);

@@ -69,6 +69,22 @@ Result<bool> ingest_replacement(Store& store, const pki::Trust& trust, const std
         {opened->former, opened->present, opened->identity, now, {statement.begin(), statement.end()}});
 }
 
+namespace {
+
+Verdict check_receipt(BytesView receipt_bytes, const Entry& entry, const pki::Trust& trust,
+                      std::optional<pki::Time> time)
+{
+    const auto receipt = package::open_receipt(receipt_bytes, trust, std::nullopt);
+    if (!receipt)
+        return receipt.refusal();
+    if (receipt->chip_identifier != entry.owner.chip_identifier || receipt->sequence != entry.sequence ||
+        (time && receipt->time != *time) || receipt->record_digest != package::record_digest(entry.record))
+        return Refusal{Reason::record_foreign, "the receipt is for another record"};
+    return accepted();
+}
+
+} // namespace
+
 Verdict verify(const Replacement& replacement, const pki::Trust& trust)
 {
     const auto opened = package::open_replacement(replacement.statement, trust, std::nullopt);
@@ -80,6 +96,16 @@ Verdict verify(const Replacement& replacement, const pki::Trust& trust)
     return accepted();
 }
 
+Verdict verify_replacement(const std::string& chip_identifier, BytesView statement, const pki::Trust& trust)
+{
+    const auto opened = package::open_replacement(statement, trust, std::nullopt);
+    if (!opened)
+        return opened.refusal();
+    if (opened->present != chip_identifier)
+        return Refusal{Reason::record_foreign, "the replacement is by another chip"};
+    return accepted();
+}
+
 Verdict verify(const Entry& entry, const pki::Trust& trust)
 {
     const auto found = checked(entry.record, trust, std::nullopt, entry.owner.chip_identifier, entry.sequence);
@@ -87,13 +113,14 @@ Verdict verify(const Entry& entry, const pki::Trust& trust)
         return found.refusal();
     if (found->owner != entry.owner)
         return Refusal{Reason::record_foreign, "the record's identity is not the one that the chip is known by"};
-    const auto receipt = package::open_receipt(entry.receipt, trust, std::nullopt);
-    if (!receipt)
-        return receipt.refusal();
-    if (receipt->chip_identifier != entry.owner.chip_identifier || receipt->sequence != entry.sequence ||
-        receipt->time != entry.time || receipt->record_digest != package::record_digest(entry.record))
-        return Refusal{Reason::record_foreign, "the receipt is for another record"};
-    return accepted();
+    return check_receipt(entry.receipt, entry, trust, entry.time);
+}
+
+Verdict verify(const std::string& chip_identifier, std::uint64_t sequence, BytesView record, BytesView receipt,
+               const pki::Trust& trust)
+{
+    const auto found = checked(record, trust, std::nullopt, chip_identifier, sequence);
+    return found ? check_receipt(receipt, *found, trust, std::nullopt) : found.refusal();
 }
 
 } // namespace imprint::archive

@@ -6,7 +6,9 @@
 
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <iostream>
+#include <thread>
 
 namespace imprint::archive {
 
@@ -37,6 +39,13 @@ CLI::App* add_serve(CLI::App& app, ServeOptions& options)
     return serve;
 }
 
+void add_check(CLI::App& command, CheckOptions& options)
+{
+    options.jobs = std::max(1U, std::thread::hardware_concurrency());
+    command.add_option("--jobs", options.jobs, "Threads that check signatures")->check(CLI::Range(1U, 1024U));
+    command.add_flag("--json", options.json, "Machine-readable");
+}
+
 int run(int argc, char** argv)
 {
     CLI::App app("The permanent public archive of device backups", "imprint-archive");
@@ -48,8 +57,14 @@ int run(int argc, char** argv)
     app.add_option("--trust", common.trust, "Trust bundle of the manufacturer (PEM)")->capture_default_str();
     ServeOptions options;
     auto* serve = add_serve(app, options);
-    auto* verify = app.add_subcommand("verify", "Check every stored record");
-    verify->add_flag("--json", common.json, "Machine-readable");
+    auto* verify = app.add_subcommand("verify", "Check every record of the database or of a mirror");
+    CheckOptions check;
+    add_check(*verify, check);
+    verify->add_option("directory", check.target, "A mirror's directory, in place of the database");
+    auto* mirror = app.add_subcommand("mirror", "Copy what a mirror does not have yet");
+    add_check(*mirror, check);
+    mirror->add_option("target", check.target, "A directory, or a database as sqlite:PATH")->required();
+    mirror->add_flag("--dry-run", check.dry_run, "Only tell what is missing");
     auto* show = app.add_subcommand("show", "What is stored for a chip");
     show->add_option("chip", common.chip, "Chip identifier")->required();
     show->add_flag("--json", common.json, "Machine-readable");
@@ -61,12 +76,15 @@ int run(int argc, char** argv)
         return app.exit(error) == 0 ? 0 : exit_usage;
     }
 
-    options.database = common.database;
-    options.trust = common.trust;
+    options.database = check.database = common.database;
+    options.trust = check.trust = common.trust;
     if (serve->parsed())
         return archive::serve(options);
-    return verify->parsed() ? archive::verify(common.database, common.trust, common.json)
-                            : archive::show(common.database, common.chip, common.json);
+    if (verify->parsed())
+        return archive::verify(check);
+    if (mirror->parsed())
+        return archive::mirror(check);
+    return archive::show(common.database, common.chip, common.json);
 }
 
 } // namespace
