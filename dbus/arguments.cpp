@@ -140,6 +140,13 @@ Bytes read_bytes(sd_bus_message* call, std::size_t limit)
     return {bytes, bytes + size};
 }
 
+std::uint32_t read_number(sd_bus_message* call)
+{
+    std::uint32_t number = 0;
+    expect(sd_bus_message_read(call, "u", &number), "no number");
+    return number;
+}
+
 Fd read_descriptor(sd_bus_message* call)
 {
     int borrowed = -1;

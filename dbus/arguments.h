@@ -16,6 +16,7 @@ namespace imprint::dbus {
 
 std::string read_text(sd_bus_message* call); // s, at most 1,024 bytes
 Bytes read_bytes(sd_bus_message* call, std::size_t limit); // ay
+std::uint32_t read_number(sd_bus_message* call); // u
 std::string read_socket_path(sd_bus_message* call); // s, an absolute path
 // h: a descriptor of our own for a connected socket or a terminal line (the message's is closed with the message).
 Fd read_descriptor(sd_bus_message* call);

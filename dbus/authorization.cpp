@@ -49,11 +49,19 @@ void read_verdict(sd_bus_message* reply, const char* action)
         deny(std::string(action) + (challenge != 0 ? " needs an interactive authorization" : " is not allowed"));
 }
 
+void append_details(sd_bus_message* message, const Authorization::Details& details)
+{
+    dbus::check(sd_bus_message_open_container(message, 'a', "{ss}"), "ask polkit");
+    for (const auto& [name, value] : details)
+        dbus::check(sd_bus_message_append(message, "{ss}", name.c_str(), value.c_str()), "ask polkit");
+    dbus::check(sd_bus_message_close_container(message), "ask polkit");
+}
+
 } // namespace
 
-void Authorization::check(sd_bus_message* call, const char* action, Then then)
+void Authorization::check(sd_bus_message* call, const char* action, Then then, Details details)
 {
-    questions_.push_back({this, keep(call), action, std::move(then), nullptr, false, 0, {}});
+    questions_.push_back({this, keep(call), action, std::move(then), std::move(details), nullptr, false, 0, {}});
     auto& question = questions_.back();
     question.place = std::prev(questions_.end());
     sd_bus_slot* slot = nullptr;
@@ -111,10 +119,11 @@ void Authorization::ask_polkit(Question& question)
                                                "org.freedesktop.PolicyKit1.Authority", "CheckAuthorization"),
                 "ask polkit");
     const Message message(raw);
-    dbus::check(sd_bus_message_append(raw, "(sa{sv})sa{ss}us", "system-bus-name", 1, "name", "s",
-                                      sd_bus_message_get_sender(question.call.get()), question.action, 0,
-                                      interactive ? 1U : 0U, ""),
+    dbus::check(sd_bus_message_append(raw, "(sa{sv})s", "system-bus-name", 1, "name", "s",
+                                      sd_bus_message_get_sender(question.call.get()), question.action),
                 "ask polkit");
+    append_details(raw, question.details);
+    dbus::check(sd_bus_message_append(raw, "us", interactive ? 1U : 0U, ""), "ask polkit");
     sd_bus_slot* slot = nullptr;
     const auto patience = interactive ? interactive_timeout : timeout;
     dbus::check(sd_bus_call_async(bus_, &slot, raw, on_polkit, &question, static_cast<std::uint64_t>(patience.count())),

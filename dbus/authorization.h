@@ -8,6 +8,9 @@
 
 #include <functional>
 #include <list>
+#include <string>
+#include <utility>
+#include <vector>
 
 namespace imprint::dbus {
 
@@ -26,7 +29,9 @@ public:
     // Callers beyond what polkit can be asked for at once get Busy; root is never among them.
     // `user` is the sender's.
     using Then = std::function<void(sd_bus_message* call, uid_t user)>;
-    void check(sd_bus_message* call, const char* action, Then then);
+    // What rules may ask for by action.lookup(), beside the action itself.
+    using Details = std::vector<std::pair<std::string, std::string>>;
+    void check(sd_bus_message* call, const char* action, Then then, Details details = {});
 
 private:
     struct Question {
@@ -34,6 +39,7 @@ private:
         Message call;
         const char* action;
         Then then;
+        Details details;
         Slot pending;
         bool with_polkit;
         uid_t user;

@@ -84,6 +84,21 @@ const sd_bus_vtable device1[] = {
     SD_BUS_METHOD_WITH_ARGS("ConnectTo", SD_BUS_ARGS("s", address, "s", socket, "a{sv}", options), SD_BUS_NO_RESULT,
                             method<&Service::connect_to>, open),
 
+    SD_BUS_METHOD_WITH_ARGS("GetKey", SD_BUS_ARGS("s", label), SD_BUS_RESULT("a{sv}", key), method<&Service::get_key>,
+                            open),
+    SD_BUS_METHOD_WITH_ARGS("Sign", SD_BUS_ARGS("s", label, "s", algorithm, "ay", digest),
+                            SD_BUS_RESULT("ay", signature), method<&Service::sign>, open),
+    SD_BUS_METHOD_WITH_ARGS("Hmac", SD_BUS_ARGS("s", label, "ay", message), SD_BUS_RESULT("ay", mac),
+                            method<&Service::hmac>, open),
+    SD_BUS_METHOD_WITH_ARGS("Derive", SD_BUS_ARGS("s", label, "ay", context, "u", length), SD_BUS_RESULT("ay", key),
+                            method<&Service::derive>, open),
+    SD_BUS_METHOD_WITH_ARGS("Agree", SD_BUS_ARGS("s", label, "ay", peer), SD_BUS_RESULT("ay", shared),
+                            method<&Service::agree>, open),
+    SD_BUS_METHOD_WITH_ARGS("Decrypt", SD_BUS_ARGS("s", label, "ay", ciphertext), SD_BUS_RESULT("ay", message),
+                            method<&Service::decrypt>, open),
+    SD_BUS_METHOD_WITH_ARGS("OpenSecret", SD_BUS_ARGS("s", label), SD_BUS_RESULT("ay", secret),
+                            method<&Service::open_secret>, open),
+
     SD_BUS_VTABLE_END,
 };
 #pragma GCC diagnostic pop
@@ -123,6 +138,12 @@ Service::Service(sd_bus* bus, sd_event* loop, device::Device& device, Settings s
     , authorization_(bus)
     , channel_calls_(
           loop, device, [this] { show(); },
+          [this](sd_bus_message* call, const Refusal& why) {
+              tell(Happened::What::call_failed, sd_bus_message_get_member(call), why);
+          },
+          [this](const Refusal& fault) { give_up(fault); })
+    , key_calls_(
+          loop,
           [this](sd_bus_message* call, const Refusal& why) {
               tell(Happened::What::call_failed, sd_bus_message_get_member(call), why);
           },

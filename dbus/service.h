@@ -4,6 +4,7 @@
 
 #include "dbus/authorization.h"
 #include "dbus/channel_calls.h"
+#include "dbus/key_calls.h"
 #include "dbus/long_call.h"
 #include "dbus/properties.h"
 #include "provisioning/device/device.h"
@@ -59,8 +60,16 @@ public:
     void cancel(sd_bus_message* call);
     void connect(sd_bus_message* call);
     void connect_to(sd_bus_message* call);
+    void get_key(sd_bus_message* call);
+    void sign(sd_bus_message* call);
+    void hmac(sd_bus_message* call);
+    void derive(sd_bus_message* call);
+    void agree(sd_bus_message* call);
+    void decrypt(sd_bus_message* call);
+    void open_secret(sd_bus_message* call);
 
 private:
+    void use_key(sd_bus_message* call, device::KeyUse use);
     void open_channel(sd_bus_message* call, bool at_a_socket);
     using Fill = std::function<void(sd_bus_message* reply)>; // appends what a call returns; none: nothing
     void begin(sd_bus_message* call, const char* action, LongCall::Work work, Fill fill = {});
@@ -84,6 +93,7 @@ private:
     std::string caller_; // of the running call
     std::function<void()> stopped_;
     ChannelCalls channel_calls_;
+    KeyCalls key_calls_;
     LongCall long_call_; // last: its thread uses the rest
     Slot vtable_;
 };

@@ -39,4 +39,16 @@ Bytes read_public_key(const std::filesystem::path& file)
     return spki(key);
 }
 
+Bytes public_key_pem(BytesView spki)
+{
+    const std::uint8_t* data = spki.data();
+    const Key key(d2i_PUBKEY(nullptr, &data, static_cast<long>(spki.size())));
+    const Owned<BIO, BIO_free_all> memory(BIO_new(BIO_s_mem()));
+    if (!key || !memory || PEM_write_bio_PUBKEY(memory.get(), key.get()) != 1)
+        throw openssl_error(Reason::invalid_argument, "cannot write a public key");
+    char* text = nullptr;
+    const long size = BIO_get_mem_data(memory.get(), &text);
+    return {text, text + size};
+}
+
 } // namespace imprint::pki

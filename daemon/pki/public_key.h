@@ -12,4 +12,7 @@ namespace imprint::pki {
 // hold; nothing else of the request is used. Throws Error(invalid_argument).
 Bytes read_public_key(const std::filesystem::path& file);
 
+// A SubjectPublicKeyInfo (DER) as "-----BEGIN PUBLIC KEY-----". Throws Error(invalid_argument) for anything else.
+Bytes public_key_pem(BytesView spki);
+
 } // namespace imprint::pki

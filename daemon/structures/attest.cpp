@@ -97,15 +97,8 @@ Result<std::uint64_t> check_nv_certify(const Attestation& attestation, const Exp
     return value;
 }
 
-Result<Bytes> to_der_signature(BytesView signature)
+Bytes der_signature(BytesView r, BytesView s)
 {
-    const Result<TPMT_SIGNATURE> parsed = unmarshal<TPMT_SIGNATURE>(signature);
-    if (!parsed || parsed->sigAlg != TPM2_ALG_ECDSA || parsed->signature.ecdsa.hash != TPM2_ALG_SHA256)
-        return not_signed("not an ECDSA signature over SHA-256");
-    const BytesView r = view(parsed->signature.ecdsa.signatureR);
-    const BytesView s = view(parsed->signature.ecdsa.signatureS);
-    if (r.size() > coordinate_size || s.size() > coordinate_size)
-        return not_signed("a signature is too long for P-256");
     Number r_number(BN_bin2bn(r.data(), static_cast<int>(r.size()), nullptr));
     Number s_number(BN_bin2bn(s.data(), static_cast<int>(s.size()), nullptr));
     const Signature pair(ECDSA_SIG_new());
@@ -117,6 +110,18 @@ Result<Bytes> to_der_signature(BytesView signature)
     unsigned char* end = out.data();
     i2d_ECDSA_SIG(pair.get(), &end);
     return out;
+}
+
+Result<Bytes> to_der_signature(BytesView signature)
+{
+    const Result<TPMT_SIGNATURE> parsed = unmarshal<TPMT_SIGNATURE>(signature);
+    if (!parsed || parsed->sigAlg != TPM2_ALG_ECDSA || parsed->signature.ecdsa.hash != TPM2_ALG_SHA256)
+        return not_signed("not an ECDSA signature over SHA-256");
+    const BytesView r = view(parsed->signature.ecdsa.signatureR);
+    const BytesView s = view(parsed->signature.ecdsa.signatureS);
+    if (r.size() > coordinate_size || s.size() > coordinate_size)
+        return not_signed("a signature is too long for P-256");
+    return der_signature(r, s);
 }
 
 Verdict check_signature(const TPMT_PUBLIC& signer, BytesView message, BytesView signature)

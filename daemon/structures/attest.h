@@ -33,6 +33,8 @@ Result<std::uint64_t> check_nv_certify(const Attestation& attestation, const Exp
 
 // Verifies a TPMT_SIGNATURE (ECDSA P-256, SHA-256) over a message. Refusal(signature_invalid).
 Verdict check_signature(const TPMT_PUBLIC& signer, BytesView message, BytesView signature);
+// DER ECDSA-Sig-Value (RFC 3279) of the two numbers, big-endian.
+Bytes der_signature(BytesView r, BytesView s);
 // TPMT_SIGNATURE (ECDSA, SHA-256) to DER ECDSA-Sig-Value (RFC 3279). Refusal(signature_invalid).
 Result<Bytes> to_der_signature(BytesView signature);
 

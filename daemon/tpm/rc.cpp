@@ -98,4 +98,11 @@ bool is_gone(TSS2_RC rc) { return from_tpm(rc) && (rc & ~TSS2_RC_LAYER_MASK) == 
 
 bool is_missing(TSS2_RC rc) { return from_tpm(rc) && without_numbers(rc & ~TSS2_RC_LAYER_MASK) == TPM2_RC_HANDLE; }
 
+bool is_unfit(TSS2_RC rc)
+{
+    constexpr std::array<TSS2_RC, 7> codes{TPM2_RC_VALUE, TPM2_RC_SIZE,  TPM2_RC_SCHEME,   TPM2_RC_HASH,
+                                           TPM2_RC_CURVE, TPM2_RC_RANGE, TPM2_RC_ECC_POINT};
+    return from_tpm(rc) && std::ranges::count(codes, without_numbers(rc & ~TSS2_RC_LAYER_MASK)) > 0;
+}
+
 } // namespace imprint::tpm

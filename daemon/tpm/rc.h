@@ -18,4 +18,7 @@ bool is_missing(TSS2_RC rc);
 // The transient object that a command was for has been flushed.
 bool is_gone(TSS2_RC rc);
 
+// The TPM does not take a value that came with the command: its size, its range, a scheme, a point that is on no curve.
+bool is_unfit(TSS2_RC rc);
+
 } // namespace imprint::tpm

@@ -124,6 +124,13 @@ public:
         Secret unseal(const Transient& sealed); // [2]
         structures::Attestation certify(const Transient& object, BytesView qualifying_data); // [1]
         Bytes name(const Transient& object) const; // as the TPM told it when the object was loaded [0]
+        // With keys of a data package, which the empty authorization value opens; what is secret goes over the bus
+        // encrypted. Error(tpm_refused) where the TPM does not take what came from outside. [1 each]
+        Bytes sign(const Transient& key, const TPMT_SIG_SCHEME& scheme, BytesView digest); // DER for ECDSA
+        Secret hmac_with(const Transient& key, BytesView message); // SHA-256, at most 1,024 bytes
+        Secret agree(const Transient& key, const TPMS_ECC_POINT& peer); // the shared x coordinate
+        Secret decrypt(const Transient& key, BytesView ciphertext); // RSA-OAEP with SHA-256, no label
+        Secret unseal_data(const Transient& sealed);
         // The next call of the above is the last that uses the session and ends it: saves its flush. [0]
         void last() { last_ = true; }
 

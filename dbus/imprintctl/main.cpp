@@ -4,10 +4,12 @@
 #include "daemon/base/serial.h"
 #include "daemon/pki/certificate.h"
 #include "daemon/pki/identity.h"
+#include "daemon/pki/public_key.h"
 #include "dbus/bus_device.h"
 #include "dbus/imprintctl/client.h"
 #include "dbus/imprintctl/connect.h"
 #include "dbus/imprintctl/introduction.h"
+#include "dbus/imprintctl/key.h"
 #include "dbus/imprintctl/link.h"
 #include "dbus/imprintctl/output.h"
 #include "dbus/imprintctl/peer.h"
@@ -15,7 +17,6 @@
 #include "provisioning/protocol/central_set.h"
 
 #include <CLI/CLI.hpp>
-#include <openssl/pem.h>
 
 #include <csignal>
 #include <fcntl.h>
@@ -45,17 +46,8 @@ struct Options {
     std::string listen; // connect
     bool chain = false; // export-certificate
     bool public_key = false;
+    KeyRequest key;
 };
-
-Bytes pem_of_key(const pki::Certificate& certificate)
-{
-    const Owned<BIO, BIO_free_all> memory(BIO_new(BIO_s_mem()));
-    if (!memory || PEM_write_bio_PUBKEY(memory.get(), X509_get0_pubkey(certificate.x509())) != 1)
-        throw openssl_error(Reason::internal, "cannot write a public key");
-    char* data = nullptr;
-    const long size = BIO_get_mem_data(memory.get(), &data);
-    return to_bytes({data, static_cast<std::size_t>(size)});
-}
 
 class Commands {
 public:
@@ -100,7 +92,7 @@ public:
         if (chain.empty())
             throw Error(Reason::wrong_state, "this device has no module certificate");
         if (options_.public_key)
-            write(pem_of_key(chain.front()));
+            write(pki::public_key_pem(chain.front().spki()));
         else
             write(pki::to_pem(options_.chain ? chain : pki::Certificates{chain.front()}));
     }
@@ -145,6 +137,8 @@ public:
 
     void adopt_root() { change("AdoptRoot", {}); }
     void cancel() { client_.call("Cancel"); }
+
+    void key() { use_keys(client_, output_, options_.style, options_.key); }
 
     void end_progress() { output_.end_progress(); }
 
@@ -365,6 +359,7 @@ void declare(CLI::App& app, Options& options, Command& chosen)
     add("adopt-root", "Make the TPM remember the manufacturer's new checking key", &Commands::adopt_root);
     add("link", "Let a courier introduce this device, over standard input and output", &Commands::link);
     add("cancel", "End the running call", &Commands::cancel);
+    declare_keys(app, options.key, [&chosen] { chosen = &Commands::key; });
 }
 
 int report(const Options& options, const Failure& failure)

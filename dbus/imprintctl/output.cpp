@@ -166,4 +166,23 @@ void Output::failure(const Failure& failure) const
     std::cerr << "  What to do: " << failure.advice << std::endl;
 }
 
+void Output::key(const Json& key) const
+{
+    if (style_.json)
+        return document(key);
+    for (const auto* name : {"label", "kind"})
+        std::cout << std::left << std::setw(21) << name << key[name].get<std::string>() << "\n";
+    const auto algorithms = joined(key["algorithms"], ", ");
+    if (!algorithms.empty())
+        std::cout << std::left << std::setw(21) << "algorithms" << algorithms << "\n";
+    for (const auto* name : {"public-key", "certificate"})
+        if (key.contains(name))
+            std::cout << key[name].get<std::string>();
+    std::cout << std::flush;
+}
+
+void Output::document(const Json& document) const { std::cout << document.dump(2) << std::endl; }
+
+void Output::line(const std::string& text) const { std::cout << text << std::endl; }
+
 } // namespace imprint::ctl

@@ -32,6 +32,9 @@ public:
     void failure(const Failure& failure) const;
     // One of several ways did not lead on, and the next one is tried: a line on stderr, but for programs.
     void passed_over(const std::string& source, const Failure& failure) const;
+    void key(const nlohmann::ordered_json& key) const; // as GetKey describes it
+    void document(const nlohmann::ordered_json& document) const; // for programs, to stdout
+    void line(const std::string& text) const; // of what was asked for, to stdout
 
 private:
     Style style_;

@@ -119,6 +119,17 @@ lifecycle::Personalization Device::Impl::operating_file(const std::string& what)
     return *std::move(file);
 }
 
+lifecycle::Personalization Device::Impl::keys_file() const
+{
+    const auto state = status().state;
+    if (state != State::recovered)
+        return operating_file("the use of a key");
+    auto recovered = store_.load().recovered;
+    if (!recovered)
+        throw Error(Reason::wrong_state, "the recovered keys are gone");
+    return *std::move(recovered);
+}
+
 // The file is read, judged and written under one lock: of two updates the one with the higher number stays.
 void Device::Impl::update_central(BytesView set)
 {
@@ -247,6 +258,10 @@ Recoverable Device::check_restore(BytesView record, std::optional<std::uint64_t>
 {
     return impl_->check_restore(record, sequence, checked(progress, nullptr));
 }
+
+KeyInfo Device::key(const std::string& label) const { return impl_->key(label); }
+
+Secret Device::use_key(const KeyUse& use) { return impl_->use_key(use); }
 
 void Device::open_channel(ChannelRequest request, ChannelOpened opened)
 {

@@ -9,6 +9,7 @@
 #include "daemon/tls/stream.h"
 #include "daemon/tpm/worker.h"
 #include "provisioning/device/central.h"
+#include "provisioning/device/data_keys.h"
 #include "provisioning/device/input_unit.h"
 #include "provisioning/device/progress.h"
 
@@ -121,6 +122,10 @@ public:
     // The keys that the central system is to have: SHA-256 of each SubjectPublicKeyInfo, the present key first; nothing
     // where the station gave none. Any thread. Throws Error(wrong_state) but in the operating state.
     std::vector<Bytes> central_pins() const;
+    // The data package's keys, by label, where the device has them: operating or recovered, otherwise
+    // Error(wrong_state). Any thread, beside a long call too; key() does not wait for the TPM, use_key() does.
+    KeyInfo key(const std::string& label) const;
+    Secret use_key(const KeyUse& use);
     // Many at once, and at any time; none of these waits for the network. In any state but operating:
     // Error(wrong_state).
     void open_channel(ChannelRequest request, ChannelOpened opened);

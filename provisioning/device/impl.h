@@ -22,6 +22,8 @@ public:
     void update_central(BytesView set);
     std::vector<Bytes> central_pins() const;
     Channels& channels() { return channels_; }
+    KeyInfo key(const std::string& label) const { return describe(find_key(keys_file(), label)); }
+    Secret use_key(const KeyUse& use) { return device::use_key(worker_, keys_file(), use); }
 
     // Runs a long call; if that fails, looks at TPM and files anew, so that the properties say what is left.
     template <class F>
@@ -61,6 +63,7 @@ private:
     void reload(); // files only
     void publish();
     lifecycle::Personalization operating_file(const std::string& what) const; // read anew
+    lifecycle::Personalization keys_file() const; // the same, or what a recovery left
     void publish_channels();
     const tls::Provider& provider();
     void require(std::initializer_list<State> allowed, const std::string& what) const;

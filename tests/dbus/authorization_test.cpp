@@ -30,7 +30,14 @@ TEST_F(Authorization, WithoutPolkitOthersMayOnlyLook)
     EXPECT_EQ(error_of(call("Cancel", {}, nobody)), denied);
     EXPECT_EQ(error_of(call("Connect", {"unix:/nobody", no_options}, nobody)), denied);
     EXPECT_EQ(error_of(call("ConnectTo", {"unix:/nobody", "/nobody", no_options}, nobody)), denied);
+    EXPECT_EQ(error_of(call("Sign", {"telemetry", "", "[byte 1]"}, nobody)), denied);
+    EXPECT_EQ(error_of(call("Hmac", {"telemetry", "[byte 1]"}, nobody)), denied);
+    EXPECT_EQ(error_of(call("Derive", {"telemetry", "[byte 1]", "32"}, nobody)), denied);
+    EXPECT_EQ(error_of(call("Agree", {"telemetry", "[byte 1]"}, nobody)), denied);
+    EXPECT_EQ(error_of(call("Decrypt", {"telemetry", "[byte 1]"}, nobody)), denied);
+    EXPECT_EQ(error_of(call("OpenSecret", {"telemetry"}, nobody)), denied);
     EXPECT_EQ(device.property("State"), "s \"blank\"") << "something was begun";
+    EXPECT_EQ(error_of(call("GetKey", {"telemetry"}, nobody)), "org.imprint.Error.WrongState") << "that is public";
 
     EXPECT_EQ(error_of(call("ExportBackup", {}, nobody)), "org.imprint.Error.WrongState") << "records are public";
     const auto get =
@@ -67,6 +74,9 @@ protected:
         write_file(rules / "50-test.rules", as_bytes(R"(polkit.addRule(function(action, subject) {
     if (action.id == "org.imprint.Device1.enter-operating" && subject.user == "nobody")
         return polkit.Result.YES;
+    if (action.id == "org.imprint.Device1.use-key" && action.lookup("label") == "telemetry" &&
+        subject.user == "nobody")
+        return polkit.Result.YES;
 });
 )"),
                    0644);
@@ -96,6 +106,15 @@ TEST_F(WithPolkit, ARuleAllowsWhatItNamesAndNothingElse)
     EXPECT_EQ(error_of(call("UpdateCentral", {"[byte 1]"}, nobody)), denied);
     EXPECT_EQ(error_of(call("Cancel", {}, nobody)), denied);
     EXPECT_EQ(error_of(call("EnterOperating", {}, 1)), denied) << "another user";
+}
+
+TEST_F(WithPolkit, B5_B13_ARuleIsAPolicyForAKey)
+{
+    EXPECT_EQ(error_of(call("Hmac", {"telemetry", "[byte 1]"}, nobody)), "org.imprint.Error.WrongState")
+        << "not let through";
+    EXPECT_EQ(error_of(call("Hmac", {"channel", "[byte 1]"}, nobody)), denied) << "another key";
+    EXPECT_EQ(error_of(call("OpenSecret", {"telemetry"}, nobody)), denied) << "another action";
+    EXPECT_EQ(error_of(call("Hmac", {"telemetry", "[byte 1]"}, 1)), denied) << "another user";
 }
 
 // A process identifier would be another process's by the time that polkit looks (CVE-2013-4288); a unique name on the

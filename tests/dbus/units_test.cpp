@@ -59,7 +59,8 @@ TEST(Units, TheActivationFileNamesTheUnit)
 
 TEST(Units, EveryActionIsAskedForAndDeclared)
 {
-    const auto asked = run({"grep", "-oE", "org\\.imprint\\.Device1\\.[a-z-]+\"", source / "dbus/service.cpp"});
+    const auto asked = run({"grep", "-ohE", "org\\.imprint\\.Device1\\.[a-z-]+\"", source / "dbus/service.cpp",
+                            source / "dbus/service_keys.cpp"});
     const auto declared =
         run({"grep", "-oE", "org\\.imprint\\.Device1\\.[a-z-]+\"", source / "units/org.imprint.Device1.policy"});
     EXPECT_FALSE(asked.out.empty());

@@ -39,6 +39,7 @@ public:
     // For the next connections, until it is set again.
     void set(Mischief mischief);
     void allow(const std::string& chip);
+    void give(station::PackageProfile profile) { station_.profile = std::move(profile); } // between connections
     station::Store& store() { return store_; } // while no connection is open
     int connections() const { return connections_; }
     // The conversations so far, as the station received and sent them.

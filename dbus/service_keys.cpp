@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+// The methods that use the data package's keys.
+#include "daemon/pki/public_key.h"
+#include "dbus/arguments.h"
+#include "dbus/service.h"
+
+namespace imprint::dbus {
+
+namespace {
+
+constexpr auto* use_key_action = "org.imprint.Device1.use-key";
+constexpr auto* open_secret_action = "org.imprint.Device1.open-secret";
+
+// One entry of a{sv}.
+template <class Value>
+void append_entry(sd_bus_message* message, const char* name, const char* type, const Value& value)
+{
+    check(sd_bus_message_open_container(message, 'e', "sv"), "describe a key");
+    check(sd_bus_message_append(message, "s", name), "describe a key");
+    check(sd_bus_message_open_container(message, 'v', type), "describe a key");
+    append(message, value);
+    check(sd_bus_message_close_container(message), "describe a key");
+    check(sd_bus_message_close_container(message), "describe a key");
+}
+
+std::string certificate_pem(const Bytes& der)
+{
+    return to_string(pki::to_pem({pki::Certificate::from_der(der).or_throw()}));
+}
+
+void append_key(sd_bus_message* message, const device::KeyInfo& key)
+{
+    check(sd_bus_message_open_container(message, 'a', "{sv}"), "describe a key");
+    append_entry(message, "kind", "s", std::string(structures::name(key.kind)));
+    append_entry(message, "algorithms", "as", key.algorithms);
+    if (!key.public_key.empty())
+        append_entry(message, "public-key", "s", to_string(pki::public_key_pem(key.public_key)));
+    if (!key.certificate.empty())
+        append_entry(message, "certificate", "s", certificate_pem(key.certificate));
+    append_entry(message, "key-file", "b", key.key_file);
+    check(sd_bus_message_close_container(message), "describe a key");
+}
+
+} // namespace
+
+// Public data: no authorization.
+void Service::get_key(sd_bus_message* call)
+{
+    const auto key = device_.key(read_text(call));
+    sd_bus_message* raw = nullptr;
+    check(sd_bus_message_new_method_return(call, &raw), "answer a call");
+    const Message reply(raw);
+    append_key(raw, key);
+    check(sd_bus_send(bus_, raw, nullptr), "answer a call");
+}
+
+void Service::sign(sd_bus_message* call)
+{
+    device::KeyUse use{.operation = device::KeyUse::Operation::sign, .label = read_text(call)};
+    use.algorithm = read_text(call);
+    use.input = read_bytes(call, device::max_key_input);
+    use_key(call, std::move(use));
+}
+
+void Service::hmac(sd_bus_message* call)
+{
+    device::KeyUse use{.operation = device::KeyUse::Operation::hmac, .label = read_text(call)};
+    use.input = read_bytes(call, device::max_hmac_message);
+    use_key(call, std::move(use));
+}
+
+void Service::derive(sd_bus_message* call)
+{
+    device::KeyUse use{.operation = device::KeyUse::Operation::derive, .label = read_text(call)};
+    use.input = read_bytes(call, device::max_derive_context);
+    use.length = read_number(call);
+    use_key(call, std::move(use));
+}
+
+void Service::agree(sd_bus_message* call)
+{
+    device::KeyUse use{.operation = device::KeyUse::Operation::agree, .label = read_text(call)};
+    use.input = read_bytes(call, device::max_key_input);
+    use_key(call, std::move(use));
+}
+
+void Service::decrypt(sd_bus_message* call)
+{
+    device::KeyUse use{.operation = device::KeyUse::Operation::decrypt, .label = read_text(call)};
+    use.input = read_bytes(call, device::max_key_input);
+    use_key(call, std::move(use));
+}
+
+void Service::open_secret(sd_bus_message* call)
+{
+    use_key(call, {.operation = device::KeyUse::Operation::open, .label = read_text(call)});
+}
+
+// The label goes to polkit, so that its rules can tell who may use which key.
+void Service::use_key(sd_bus_message* call, device::KeyUse use)
+{
+    const auto* action = use.operation == device::KeyUse::Operation::open ? open_secret_action : use_key_action;
+    const Authorization::Details details{{"label", use.label}};
+    authorization_.check(
+        call, action,
+        [this, use = std::move(use)](sd_bus_message* authorized, uid_t) {
+            if (stopped_)
+                throw Error(Reason::cancelled, "the service is stopping");
+            key_calls_.begin(authorized, [this, use] { return device_.use_key(use); });
+        },
+        details);
+}
+
+} // namespace imprint::dbus
