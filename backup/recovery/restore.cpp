@@ -25,6 +25,18 @@ Result<TPMT_PUBLIC> area_of(std::string_view object)
     return sized->publicArea;
 }
 
+// The loadable form of the record's secret.
+Result<Bytes> import_secret(tpm::SecurityModule::Work& work, const structures::Importable& sealed)
+{
+    try {
+        return work.import(sealed);
+    } catch (const Error& error) {
+        if (error.reason() != Reason::tpm_refused)
+            throw;
+        return Refusal{Reason::record_foreign, "the secret in the record was not sealed for this TPM"};
+    }
+}
+
 // The module certificate in the backup is for the module key beside it, of this TPM and of the record's epoch.
 Verdict check_module_key(tpm::SecurityModule& module, const package::Record& record, const package::DevicePart& device,
                          const pki::Trust& trust)
@@ -84,10 +96,12 @@ Result<package::Record> check_record(BytesView bytes, const Wanted& wanted, cons
 Result<package::BackupContent> open_backup(tpm::SecurityModule::Work& work, const package::RecordContent& content)
 {
     const auto sealed = importable(content.sealed_secret());
-    const Bytes sensitive = work.import(sealed);
+    const auto sensitive = import_secret(work, sealed);
+    if (!sensitive)
+        return sensitive.refusal();
     Secret secret;
     {
-        const auto object = work.load(sealed.object, sensitive);
+        const auto object = work.load(sealed.object, *sensitive);
         secret = work.unseal(object);
     }
     return package::open(as_bytes(content.backup_package()), secret, content.chip_identifier(), content.sequence());

@@ -138,6 +138,7 @@ void main_job()
     measure_idle(device.process());
     factory.wait_for_outbox();
     device.lose_disk();
+    measure("recovery --check", device, 24, [&] { device.must({"recover", "--check", factory.archive_address()}); });
     measure("recovery", device, 24, [&] { device.must({"recover", factory.archive_address()}); });
 }
 

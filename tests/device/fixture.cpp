@@ -2,6 +2,7 @@
 #include "tests/device/fixture.h"
 
 #include "daemon/lifecycle/store.h"
+#include "daemon/tls/provider.h"
 
 namespace imprint::test {
 
@@ -119,6 +120,16 @@ Bytes TestDevice::sign(std::uint64_t sequence, BytesView message)
     return worker_->call([&](tpm::SecurityModule& module) {
         return module.sign_with_module_key(as_bytes(key.object()), as_bytes(key.sensitive()), sequence, message);
     });
+}
+
+Bytes TestDevice::sign_record(const package::RecordContent& content)
+{
+    static const tls::Provider provider;
+    const auto identity = pki::Certificate::from_der(as_bytes(content.identity_certificate())).or_throw();
+    const auto key = provider.key(identity.spki(), [this](BytesView message) {
+        return worker_->call([&](tpm::SecurityModule& module) { return module.sign_with_identity_key(message); });
+    });
+    return package::make_record(content, identity, key.get(), {});
 }
 
 void TestDevice::increment()

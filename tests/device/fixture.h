@@ -2,6 +2,7 @@
 // A whole device in this process: software TPM, files, worker, facade. It can be switched off like a real one.
 #pragma once
 
+#include "backup/package/record.h"
 #include "provisioning/device/device.h"
 #include "tests/device/test_station.h"
 #include "tests/support/reason.h"
@@ -50,6 +51,9 @@ public:
     std::vector<tpm::EndorsementKey> endorsement_keys();
     // Signs with the module key in the files of `sequence`, by a daemon's own means.
     Bytes sign(std::uint64_t sequence, BytesView message);
+
+    // A record of this content by this TPM's own identity key: what not even the device should be fooled by.
+    Bytes sign_record(const package::RecordContent& content);
 
     // Somebody else moves the epoch counter, as tpm2_nvincrement would.
     void increment();

@@ -126,30 +126,5 @@ TEST_F(Newest, AtAnOddEpochThereIsNoChoice)
     EXPECT_EQ(box.state(), State::operating) << "the counter's word is enough";
 }
 
-// A record whose parts do not belong together, by somebody who has both keys: it opens nowhere, and leaves no trace.
-TEST_F(Newest, Attack19_MixedUpRecordsOpenNowhere)
-{
-    two_records_and_a_cleared_tpm();
-    const auto& pki = manufacturer();
-    const auto content_of = [](BytesView record) {
-        package::RecordContent content;
-        content.ParseFromString(to_string(pki::open_signed(record, package::max_record).or_throw().content));
-        return content;
-    };
-    const auto first = content_of(records_.at(first_));
-    const auto own = pki.identity("SN-000001", box.chip());
-    const auto signed_again = [&](package::RecordContent content) {
-        content.set_identity_certificate(to_string(own.certificate.der()));
-        return package::countersign(package::make_record(content, own.certificate, own.key.get(), {}),
-                                    pki.station_signing.certificate, pki.station_signing.key.get(), {});
-    };
-    auto mixed = content_of(records_.at(second_));
-    *mixed.mutable_sealed_secret() = first.sealed_secret();
-    const auto before = box.files();
-    EXPECT_EQ(reason_of([&] { box.restore(signed_again(mixed), second_); }), Reason::key_mismatch);
-    EXPECT_EQ(box.files(), before);
-    EXPECT_EQ(name(box.state()), name(State::tpm_cleared));
-}
-
 } // namespace
 } // namespace imprint::test

@@ -293,6 +293,48 @@ TEST_F(Recovery, Attack44_ForgedRecordsHaveEachTheirName)
     expect_refused(record, Reason::key_mismatch, "a certified key that is not this TPM's");
 }
 
+// Records whose parts do not belong together, under signatures that hold: what is inside is bound, too.
+TEST_F(Recovery, Attack19_MixedUpRecordsOpenNowhere)
+{
+    bring_up_and_publish();
+    const auto first = box.epoch();
+    box.device().enter_personalization({});
+    bring_up_and_publish();
+    const auto second = box.epoch();
+    TestDevice other;
+    station.allow(other.chip());
+    other.personalize(station, true);
+
+    const auto content_of = [](BytesView record) {
+        package::RecordContent content;
+        content.ParseFromString(to_string(pki::open_signed(record, package::max_record).or_throw().content));
+        return content;
+    };
+    const auto of_first = content_of(records_.at(first)), of_other = content_of(other.device().export_backup());
+    const auto mixed = [&](const std::function<void(package::RecordContent&)>& change) {
+        auto content = content_of(records_.at(second));
+        change(content);
+        const auto& key = manufacturer().station_signing;
+        return package::countersign(box.sign_record(content), key.certificate, key.key.get(), {});
+    };
+    lose_disk();
+    expect_refused(mixed([&](auto& content) { *content.mutable_sealed_secret() = of_first.sealed_secret(); }),
+                   Reason::record_invalid, "the secret of another sequence");
+    expect_refused(mixed([&](auto& content) { content.set_backup_package(of_first.backup_package()); }),
+                   Reason::record_invalid, "the backup of another sequence");
+    expect_refused(mixed([&](auto& content) {
+                       *content.mutable_sealed_secret() = of_first.sealed_secret();
+                       content.set_backup_package(of_first.backup_package());
+                   }),
+                   Reason::record_invalid, "both: the key is bound to the sequence");
+    expect_refused(mixed([&](auto& content) { content.set_backup_package(of_other.backup_package()); }),
+                   Reason::record_invalid, "the backup of another device");
+    expect_refused(mixed([&](auto& content) { *content.mutable_sealed_secret() = of_other.sealed_secret(); }),
+                   Reason::record_foreign, "the secret of another device");
+    box.restore(mixed([](auto&) {}));
+    EXPECT_EQ(box.state(), State::operating) << "the same without any change";
+}
+
 TEST_F(Recovery, Attack45_DamagedRecordsAreRefused)
 {
     bring_up_and_publish();
