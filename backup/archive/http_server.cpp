@@ -2,6 +2,7 @@
 #include "backup/archive/http_server.h"
 
 #include "backup/archive/api.h"
+#include "backup/archive/group_commit.h"
 #include "provisioning/server/listener.h"
 #include "provisioning/server/log.h"
 
@@ -32,6 +33,7 @@ namespace {
 
 constexpr std::uint32_t max_header = 8 * 1024;
 constexpr std::size_t max_buffer = 64 * 1024;
+constexpr std::size_t writers = 16; // that check records, and then share a commit
 // What a peer may go on sending after it was refused, so that it reads the answer before the connection is reset.
 constexpr std::size_t max_drained = 1024 * 1024;
 
@@ -111,19 +113,20 @@ struct HttpServer::Impl : std::enable_shared_from_this<Impl> {
     HttpSettings settings;
     std::shared_ptr<const pki::Trust> trust;
     Signer signer;
-    std::unique_ptr<Store> read_store, write_store;
+    std::unique_ptr<Store> read_store;
+    GroupCommit write_store; // all writers at once
     asio::ssl::context tls;
     std::vector<std::unique_ptr<server::Listener>> listeners;
     std::set<Stream*> idle; // between two requests: closed when the server stops
     bool stopping = false;
-    asio::thread_pool reader{1}, writer{1}; // last: what runs in them uses the above
+    asio::thread_pool reader{1}, writer{writers}; // last: what runs in them uses the above
 
     Impl(HttpSettings s, std::shared_ptr<const pki::Trust> t, Signer by)
         : settings(std::move(s))
         , trust(std::move(t))
         , signer(std::move(by))
         , read_store(open_store(settings.database))
-        , write_store(open_store(settings.database))
+        , write_store(open_store(settings.database), open_store(settings.database))
         , tls(server::server_context({signer.chain, signer.key.get()},
                                      server::PeerPolicy{trust, pki::Role::station_tls, {}}, {})
                   .release())
@@ -154,7 +157,7 @@ asio::awaitable<Answer> HttpServer::Impl::answer(const Request& request, const P
 {
     const bool put = request.method == Method::put;
     const auto make = [this, put, &request] {
-        return put ? answer_put(*write_store, *trust, signer, request, now())
+        return put ? answer_put(write_store, *trust, signer, request, now())
                    : answer_read(*read_store, signer, request, now());
     };
     auto work = [&make]() -> asio::awaitable<Answer> { co_return make(); };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/archive/running_archive.h"
 
+#include <mutex>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -128,6 +129,8 @@ Response RunningArchive::get(const std::string& path, const Arguments& more) con
 
 std::filesystem::path RunningArchive::write_client(const Certified& client) const
 {
+    static std::mutex mutex; // tests put from many threads
+    const std::lock_guard lock(mutex);
     const auto base = directory / ("client-" + client.certificate.serial());
     if (!std::filesystem::exists(base.string() + ".pem")) {
         write_file(base.string() + ".pem",
