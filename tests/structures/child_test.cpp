@@ -60,8 +60,12 @@ protected:
         TPM2B_DATA* key = nullptr;
         TPM2B_PRIVATE* out = nullptr;
         TPM2B_ENCRYPTED_SECRET* out_seed = nullptr;
-        return Esys_Duplicate(chip.esys(), object, new_parent, authorization, none, none, nullptr, &no_inner, &key,
-                              &out, &out_seed);
+        const TSS2_RC rc = Esys_Duplicate(chip.esys(), object, new_parent, authorization, none, none, nullptr,
+                                          &no_inner, &key, &out, &out_seed);
+        Esys_Free(key);
+        Esys_Free(out);
+        Esys_Free(out_seed);
+        return rc;
     }
     TSS2_RC rewrap(ESYS_TR old_parent, ESYS_TR authorization, const Importable& blob)
     {
@@ -72,8 +76,11 @@ protected:
             blob.seed.empty() ? TPM2B_ENCRYPTED_SECRET{} : unmarshal<TPM2B_ENCRYPTED_SECRET>(blob.seed).or_throw();
         TPM2B_PRIVATE* out = nullptr;
         TPM2B_ENCRYPTED_SECRET* out_seed = nullptr;
-        return Esys_Rewrap(chip.esys(), old_parent, ESYS_TR_RH_NULL, authorization, none, none, &sensitive, &name,
-                           &encrypted, &out, &out_seed);
+        const TSS2_RC rc = Esys_Rewrap(chip.esys(), old_parent, ESYS_TR_RH_NULL, authorization, none, none, &sensitive,
+                                       &name, &encrypted, &out, &out_seed);
+        Esys_Free(out);
+        Esys_Free(out_seed);
+        return rc;
     }
     ESYS_TR may(TPM2_CC command)
     {
