@@ -80,10 +80,8 @@ void Authorization::settle(Question& question, Body&& body) noexcept
 {
     std::list<Question> ended;
     ended.splice(ended.begin(), questions_, question.place);
-    sd_bus_error error = SD_BUS_ERROR_NULL;
-    if (guarded(&error, std::forward<Body>(body)) < 0)
-        sd_bus_reply_method_error(question.call.get(), &error);
-    sd_bus_error_free(&error);
+    if (const auto failure = failure_of(std::forward<Body>(body)))
+        reply_error(question.call.get(), *failure);
 }
 
 int Authorization::on_user(sd_bus_message* reply, void* data, sd_bus_error*) noexcept

@@ -65,6 +65,14 @@ int set_error(sd_bus_error* error, const Refusal& refusal) noexcept
     }
 }
 
+void reply_error(sd_bus_message* call, const Refusal& refusal) noexcept
+{
+    sd_bus_error error = SD_BUS_ERROR_NULL;
+    set_error(&error, refusal);
+    sd_bus_reply_method_error(call, &error);
+    sd_bus_error_free(&error);
+}
+
 std::optional<Reason> reason_named(std::string_view dbus_error_name)
 {
     // The numbers of the wire are the list of all reasons.

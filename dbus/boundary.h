@@ -18,6 +18,9 @@ std::string printable(std::string_view text);
 // Fills in the named error, its message "<detail>\n<hint>"; returns the negative number that sd-bus wants of a handler.
 int set_error(sd_bus_error* error, const Refusal& refusal) noexcept;
 
+// Answers the call with that. An answer that cannot be sent has nobody to read it.
+void reply_error(sd_bus_message* call, const Refusal& refusal) noexcept;
+
 // The way back, for clients: the reason with this name on the bus, if it is one of ours.
 std::optional<Reason> reason_named(std::string_view dbus_error_name);
 

@@ -3,9 +3,6 @@
 
 #include "dbus/boundary.h"
 
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
-
 namespace imprint::dbus {
 
 ChannelCalls::ChannelCalls(sd_event* loop, device::Device& device, std::function<void()> changed, Failed failed,
@@ -13,15 +10,10 @@ ChannelCalls::ChannelCalls(sd_event* loop, device::Device& device, std::function
     : device_(device)
     , changed_(std::move(changed))
     , failed_(std::move(failed))
-    , faulty_(std::move(faulty))
-    , told_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))
+    , bell_(
+          loop, [this] { answer_all(); }, std::move(faulty))
 {
-    if (!told_)
-        throw_errno("cannot make an eventfd");
-    sd_event_source* source = nullptr;
-    check(sd_event_add_io(loop, &source, told_.get(), EPOLLIN, on_told, this), "watch an eventfd");
-    source_.reset(source);
-    device_.watch_channels([this] { tell_loop(); });
+    device_.watch_channels([this] { bell_.ring(); });
 }
 
 ChannelCalls::~ChannelCalls()
@@ -38,7 +30,7 @@ void ChannelCalls::open(sd_bus_message* call, device::ChannelRequest request)
             const std::lock_guard lock(mutex_);
             opened_.emplace_back(number, std::move(opened));
         }
-        tell_loop();
+        bell_.ring();
     });
     calls_.emplace(number, keep(call)); // before the loop can be told
 }
@@ -47,22 +39,6 @@ void ChannelCalls::stop()
 {
     device_.end_channels();
     answer_all();
-}
-
-void ChannelCalls::tell_loop() const noexcept
-{
-    // Only the counter's overflow could fail here, and then the loop has been told often enough.
-    [[maybe_unused]] const auto written = eventfd_write(told_.get(), 1);
-}
-
-int ChannelCalls::on_told(sd_event_source*, int, std::uint32_t, void* self) noexcept
-{
-    auto& calls = *static_cast<ChannelCalls*>(self);
-    eventfd_t ignored = 0;
-    eventfd_read(calls.told_.get(), &ignored);
-    if (const auto failure = failure_of([&] { calls.answer_all(); }))
-        calls.faulty_(*failure);
-    return 0;
 }
 
 void ChannelCalls::answer_all()
@@ -91,10 +67,7 @@ void ChannelCalls::answer(sd_bus_message* call, Result<Fd> opened) const
         return;
     }
     failed_(call, opened.refusal());
-    sd_bus_error error = SD_BUS_ERROR_NULL;
-    set_error(&error, opened.refusal());
-    sd_bus_reply_method_error(call, &error);
-    sd_bus_error_free(&error);
+    reply_error(call, opened.refusal());
 }
 
 } // namespace imprint::dbus

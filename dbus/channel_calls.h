@@ -2,7 +2,7 @@
 // Calls that are answered with a channel to the central system: many at once, none of which waits in the loop.
 #pragma once
 
-#include "dbus/handles.h"
+#include "dbus/loop_bell.h"
 #include "provisioning/device/device.h"
 
 #include <functional>
@@ -33,15 +33,11 @@ private:
     using Opened = std::vector<std::pair<std::uint64_t, Result<Fd>>>;
     void answer_all();
     void answer(sd_bus_message* call, Result<Fd> opened) const;
-    void tell_loop() const noexcept;
-    static int on_told(sd_event_source*, int, std::uint32_t, void* self) noexcept;
 
     device::Device& device_;
     std::function<void()> changed_;
     Failed failed_;
-    std::function<void(const Refusal&)> faulty_;
-    Fd told_; // an eventfd: what the device's threads share with the loop besides what mutex_ guards
-    EventSource source_;
+    LoopBell bell_; // what the device's threads share with the loop besides what mutex_ guards
     // Messages belong to the loop's thread: the others know them by number.
     std::map<std::uint64_t, Message> calls_;
     std::uint64_t next_ = 0;

@@ -29,6 +29,17 @@ inline int check(int result, const char* doing)
     return result;
 }
 
+// Answers the call with what `fill` appends to the message. Returns what sending it did.
+template <class Fill>
+int reply_with(sd_bus_message* call, Fill&& fill)
+{
+    sd_bus_message* raw = nullptr;
+    check(sd_bus_message_new_method_return(call, &raw), "answer a call");
+    const Message reply(raw);
+    fill(raw);
+    return sd_bus_send(nullptr, raw, nullptr);
+}
+
 // The service's names on the bus.
 inline constexpr auto* service_name = "org.imprint.Device1";
 inline constexpr auto* object_path = "/org/imprint/Device1";

@@ -3,9 +3,6 @@
 
 #include "dbus/boundary.h"
 
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
-
 namespace imprint::dbus {
 
 namespace {
@@ -24,14 +21,9 @@ Result<Secret> outcome_of(const KeyCalls::Work& work)
 
 KeyCalls::KeyCalls(sd_event* loop, Failed failed, std::function<void(const Refusal&)> faulty)
     : failed_(std::move(failed))
-    , faulty_(std::move(faulty))
-    , told_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))
+    , bell_(
+          loop, [this] { answer_all(); }, std::move(faulty))
 {
-    if (!told_)
-        throw_errno("cannot make an eventfd");
-    sd_event_source* source = nullptr;
-    check(sd_event_add_io(loop, &source, told_.get(), EPOLLIN, on_told, this), "watch an eventfd");
-    source_.reset(source);
     thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
 }
 
@@ -60,19 +52,8 @@ void KeyCalls::run(const std::stop_token& stop)
         auto result = outcome_of(work);
         lock.lock();
         ended_.emplace_back(number, std::move(result));
-        // Only the counter's overflow could fail here, and then the loop has been told often enough.
-        [[maybe_unused]] const auto written = eventfd_write(told_.get(), 1);
+        bell_.ring();
     }
-}
-
-int KeyCalls::on_told(sd_event_source*, int, std::uint32_t, void* data) noexcept
-{
-    auto& self = *static_cast<KeyCalls*>(data);
-    eventfd_t ignored = 0;
-    eventfd_read(self.told_.get(), &ignored);
-    if (const auto failure = failure_of([&] { self.answer_all(); }))
-        self.faulty_(*failure);
-    return 0;
 }
 
 void KeyCalls::answer_all()
@@ -93,18 +74,13 @@ void KeyCalls::answer(sd_bus_message* call, const Result<Secret>& result) const
 {
     if (!result) {
         failed_(call, result.refusal());
-        sd_bus_error error = SD_BUS_ERROR_NULL;
-        set_error(&error, result.refusal());
-        sd_bus_reply_method_error(call, &error);
-        sd_bus_error_free(&error);
+        reply_error(call, result.refusal());
         return;
     }
-    sd_bus_message* raw = nullptr;
-    check(sd_bus_message_new_method_return(call, &raw), "answer a call");
-    const Message reply(raw);
-    check(sd_bus_message_sensitive(raw), "answer a call"); // erased when it is freed
-    check(sd_bus_message_append_array(raw, 'y', result->data(), result->size()), "answer a call");
-    sd_bus_send(nullptr, raw, nullptr);
+    reply_with(call, [&result](sd_bus_message* reply) {
+        check(sd_bus_message_sensitive(reply), "answer a call"); // erased when it is freed
+        check(sd_bus_message_append_array(reply, 'y', result->data(), result->size()), "answer a call");
+    });
 }
 
 } // namespace imprint::dbus

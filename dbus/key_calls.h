@@ -2,9 +2,8 @@
 // Short calls that wait for the TPM: one after the other on a thread of their own, beside a long call too.
 #pragma once
 
-#include "daemon/base/file.h"
 #include "daemon/base/secret.h"
-#include "dbus/handles.h"
+#include "dbus/loop_bell.h"
 
 #include <condition_variable>
 #include <deque>
@@ -37,12 +36,9 @@ private:
     void run(const std::stop_token& stop);
     void answer_all();
     void answer(sd_bus_message* call, const Result<Secret>& result) const;
-    static int on_told(sd_event_source*, int, std::uint32_t, void* self) noexcept;
 
     Failed failed_;
-    std::function<void(const Refusal&)> faulty_;
-    Fd told_; // an eventfd
-    EventSource source_;
+    LoopBell bell_;
     // Messages belong to the loop's thread: the other knows them by number.
     std::map<std::uint64_t, Message> calls_;
     std::uint64_t next_ = 0;

@@ -3,22 +3,13 @@
 
 #include "dbus/boundary.h"
 
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
-
 namespace imprint::dbus {
 
 LongCall::LongCall(sd_event* loop, std::function<void()> progressed, std::function<void(const Refusal&)> faulty)
     : progressed_(std::move(progressed))
-    , faulty_(std::move(faulty))
-    , told_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))
+    , bell_(
+          loop, [this] { in_loop(); }, std::move(faulty))
 {
-    if (!told_)
-        throw_errno("cannot make an eventfd");
-    sd_event_source* source = nullptr;
-    check(sd_event_add_io(loop, &source, told_.get(), EPOLLIN, on_told, this), "watch an eventfd");
-    source_.reset(source);
 }
 
 LongCall::~LongCall() { cancel(); }
@@ -56,7 +47,7 @@ void LongCall::run(const Work& work) noexcept
         failure_ = std::move(failure);
         ended_ = true;
     }
-    tell_loop();
+    bell_.ring();
 }
 
 void LongCall::report(unsigned percent, const std::string& step)
@@ -65,27 +56,11 @@ void LongCall::report(unsigned percent, const std::string& step)
         const std::lock_guard lock(mutex_);
         progress_ = {percent, printable(step)};
     }
-    tell_loop();
-}
-
-void LongCall::tell_loop() const noexcept
-{
-    // Only the counter's overflow could fail here, and then the loop has been told often enough.
-    [[maybe_unused]] const auto written = eventfd_write(told_.get(), 1);
-}
-
-int LongCall::on_told(sd_event_source*, int, std::uint32_t, void* self) noexcept
-{
-    auto& call = *static_cast<LongCall*>(self);
-    if (const auto failure = failure_of([&] { call.in_loop(); }))
-        call.faulty_(*failure);
-    return 0;
+    bell_.ring();
 }
 
 void LongCall::in_loop()
 {
-    eventfd_t ignored = 0;
-    eventfd_read(told_.get(), &ignored);
     bool ended = false;
     {
         const std::lock_guard lock(mutex_);

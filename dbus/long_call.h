@@ -3,7 +3,7 @@
 #pragma once
 
 #include "daemon/tls/stream.h"
-#include "dbus/handles.h"
+#include "dbus/loop_bell.h"
 #include "provisioning/device/progress.h"
 
 #include <functional>
@@ -41,14 +41,10 @@ public:
 private:
     void run(const Work& work) noexcept;
     void report(unsigned percent, const std::string& step);
-    void tell_loop() const noexcept;
     void in_loop();
-    static int on_told(sd_event_source*, int, std::uint32_t, void* self) noexcept;
 
     std::function<void()> progressed_;
-    std::function<void(const Refusal&)> faulty_;
-    Fd told_; // an eventfd: the only thing that the thread shares with the loop besides what mutex_ guards
-    EventSource source_;
+    LoopBell bell_; // the only thing that the thread shares with the loop besides what mutex_ guards
     Done done_;
     std::optional<tls::Cancel> cancel_;
     mutable std::mutex mutex_;

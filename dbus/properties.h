@@ -45,4 +45,16 @@ void append(sd_bus_message* reply, const std::pair<std::string, std::string>& te
 void append(sd_bus_message* reply, const ProgressReport& progress); // (us)
 void append(sd_bus_message* reply, const std::vector<std::string>& texts); // as
 
+// One entry of a{sv}; `type` is the value's.
+template <class Value>
+void append_entry(sd_bus_message* reply, const char* key, const char* type, const Value& value)
+{
+    check(sd_bus_message_open_container(reply, 'e', "sv"), "answer a call");
+    check(sd_bus_message_append_basic(reply, 's', key), "answer a call");
+    check(sd_bus_message_open_container(reply, 'v', type), "answer a call");
+    append(reply, value);
+    check(sd_bus_message_close_container(reply), "answer a call");
+    check(sd_bus_message_close_container(reply), "answer a call");
+}
+
 } // namespace imprint::dbus

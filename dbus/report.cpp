@@ -6,21 +6,6 @@
 
 namespace imprint::dbus {
 
-namespace {
-
-template <class T>
-void append_entry(sd_bus_message* reply, const char* key, const char* type, const T& value)
-{
-    check(sd_bus_message_open_container(reply, 'e', "sv"), "answer a call");
-    check(sd_bus_message_append_basic(reply, 's', key), "answer a call");
-    check(sd_bus_message_open_container(reply, 'v', type), "answer a call");
-    append(reply, value);
-    check(sd_bus_message_close_container(reply), "answer a call");
-    check(sd_bus_message_close_container(reply), "answer a call");
-}
-
-} // namespace
-
 void append_report(sd_bus_message* reply, const device::Recoverable& found)
 {
     check(sd_bus_message_open_container(reply, 'a', "{sv}"), "answer a call");

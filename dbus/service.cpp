@@ -218,11 +218,10 @@ void Service::export_backup(sd_bus_message* call)
 {
     // A file of at most package::max_record bytes, as public as the archive: no long call, no authorization.
     const auto record = device_.export_backup();
-    sd_bus_message* raw = nullptr;
-    check(sd_bus_message_new_method_return(call, &raw), "answer a call");
-    const Message reply(raw);
-    check(sd_bus_message_append_array(raw, 'y', record.data(), record.size()), "answer a call");
-    check(sd_bus_send(bus_, raw, nullptr), "answer a call");
+    const auto fill = [&record](sd_bus_message* reply) {
+        check(sd_bus_message_append_array(reply, 'y', record.data(), record.size()), "answer a call");
+    };
+    check(reply_with(call, fill), "answer a call");
 }
 
 void Service::recover(sd_bus_message* call)
@@ -358,20 +357,12 @@ void Service::ended(sd_bus_message* call, const Fill& fill, const std::optional<
     if (std::exchange(told_state_, shown_.state) != shown_.state)
         tell(Happened::What::state_changed, {});
     // An answer that cannot be sent has nobody to read it.
-    sd_bus_error error = SD_BUS_ERROR_NULL;
-    if (failure) {
-        set_error(&error, *failure);
-        sd_bus_reply_method_error(call, &error);
-    } else if (fill) {
-        sd_bus_message* raw = nullptr;
-        check(sd_bus_message_new_method_return(call, &raw), "answer a call");
-        const Message reply(raw);
-        fill(raw);
-        sd_bus_send(bus_, raw, nullptr);
-    } else {
+    if (failure)
+        reply_error(call, *failure);
+    else if (fill)
+        reply_with(call, fill);
+    else
         sd_bus_reply_method_return(call, "");
-    }
-    sd_bus_error_free(&error);
     stop_if_asked();
 }
 

@@ -69,6 +69,7 @@ public:
     void open_secret(sd_bus_message* call);
 
 private:
+    void use_with(sd_bus_message* call, device::KeyUse::Operation operation, std::size_t limit);
     void use_key(sd_bus_message* call, device::KeyUse use);
     void open_channel(sd_bus_message* call, bool at_a_socket);
     using Fill = std::function<void(sd_bus_message* reply)>; // appends what a call returns; none: nothing

@@ -8,20 +8,10 @@ namespace imprint::dbus {
 
 namespace {
 
+using Operation = device::KeyUse::Operation;
+
 constexpr auto* use_key_action = "org.imprint.Device1.use-key";
 constexpr auto* open_secret_action = "org.imprint.Device1.open-secret";
-
-// One entry of a{sv}.
-template <class Value>
-void append_entry(sd_bus_message* message, const char* name, const char* type, const Value& value)
-{
-    check(sd_bus_message_open_container(message, 'e', "sv"), "describe a key");
-    check(sd_bus_message_append(message, "s", name), "describe a key");
-    check(sd_bus_message_open_container(message, 'v', type), "describe a key");
-    append(message, value);
-    check(sd_bus_message_close_container(message), "describe a key");
-    check(sd_bus_message_close_container(message), "describe a key");
-}
 
 std::string certificate_pem(const Bytes& der)
 {
@@ -47,59 +37,48 @@ void append_key(sd_bus_message* message, const device::KeyInfo& key)
 void Service::get_key(sd_bus_message* call)
 {
     const auto key = device_.key(read_text(call));
-    sd_bus_message* raw = nullptr;
-    check(sd_bus_message_new_method_return(call, &raw), "answer a call");
-    const Message reply(raw);
-    append_key(raw, key);
-    check(sd_bus_send(bus_, raw, nullptr), "answer a call");
+    check(reply_with(call, [&key](sd_bus_message* reply) { append_key(reply, key); }), "answer a call");
 }
 
 void Service::sign(sd_bus_message* call)
 {
-    device::KeyUse use{.operation = device::KeyUse::Operation::sign, .label = read_text(call)};
+    device::KeyUse use{.operation = Operation::sign, .label = read_text(call)};
     use.algorithm = read_text(call);
     use.input = read_bytes(call, device::max_key_input);
     use_key(call, std::move(use));
 }
 
-void Service::hmac(sd_bus_message* call)
-{
-    device::KeyUse use{.operation = device::KeyUse::Operation::hmac, .label = read_text(call)};
-    use.input = read_bytes(call, device::max_hmac_message);
-    use_key(call, std::move(use));
-}
+void Service::hmac(sd_bus_message* call) { use_with(call, Operation::hmac, device::max_hmac_message); }
 
 void Service::derive(sd_bus_message* call)
 {
-    device::KeyUse use{.operation = device::KeyUse::Operation::derive, .label = read_text(call)};
+    device::KeyUse use{.operation = Operation::derive, .label = read_text(call)};
     use.input = read_bytes(call, device::max_derive_context);
     use.length = read_number(call);
     use_key(call, std::move(use));
 }
 
-void Service::agree(sd_bus_message* call)
-{
-    device::KeyUse use{.operation = device::KeyUse::Operation::agree, .label = read_text(call)};
-    use.input = read_bytes(call, device::max_key_input);
-    use_key(call, std::move(use));
-}
+void Service::agree(sd_bus_message* call) { use_with(call, Operation::agree, device::max_key_input); }
 
-void Service::decrypt(sd_bus_message* call)
-{
-    device::KeyUse use{.operation = device::KeyUse::Operation::decrypt, .label = read_text(call)};
-    use.input = read_bytes(call, device::max_key_input);
-    use_key(call, std::move(use));
-}
+void Service::decrypt(sd_bus_message* call) { use_with(call, Operation::decrypt, device::max_key_input); }
 
 void Service::open_secret(sd_bus_message* call)
 {
-    use_key(call, {.operation = device::KeyUse::Operation::open, .label = read_text(call)});
+    use_key(call, {.operation = Operation::open, .label = read_text(call)});
+}
+
+// Label and bytes are all that the call has.
+void Service::use_with(sd_bus_message* call, Operation operation, std::size_t limit)
+{
+    device::KeyUse use{.operation = operation, .label = read_text(call)};
+    use.input = read_bytes(call, limit);
+    use_key(call, std::move(use));
 }
 
 // The label goes to polkit, so that its rules can tell who may use which key.
 void Service::use_key(sd_bus_message* call, device::KeyUse use)
 {
-    const auto* action = use.operation == device::KeyUse::Operation::open ? open_secret_action : use_key_action;
+    const auto* action = use.operation == Operation::open ? open_secret_action : use_key_action;
     const Authorization::Details details{{"label", use.label}};
     authorization_.check(
         call, action,
