@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "backup/package/newest.h"
 
-#include "backup/package/data_package.h"
 #include "backup/package/word.h"
-#include "daemon/structures/name.h"
 
 namespace imprint::package {
 
@@ -11,24 +9,15 @@ namespace {
 
 const std::string what = "the word which record is the newest";
 
-Refusal invalid(const std::string& detail) { return {Reason::record_invalid, what + " " + detail}; }
-
 Result<Newest> parse(BytesView content)
 {
-    NewestRecord message;
-    if (const auto verdict =
-            protobuf::parse_canonical(message, content, max_newest, Reason::record_invalid, "the content of " + what);
-        !verdict)
-        return verdict.refusal();
-    if (!protobuf::none_unknown(message) || message.version() != format_version)
-        return invalid("has unknown fields or another version");
-    if (!structures::is_chip_identifier(message.chip_identifier()) || message.sequence() % 2 == 0 ||
-        message.record_digest().size() != structures::digest_size(TPM2_ALG_SHA256))
-        return invalid("names no record");
-    if (message.nonce().size() != newest_nonce_size)
-        return invalid("answers no question");
-    return Newest{message.chip_identifier(), message.sequence(), to_bytes(message.record_digest()),
-                  pki::Time(std::chrono::seconds(message.time())), to_bytes(message.nonce())};
+    const auto word = parse_word<NewestRecord>(content, max_newest, what);
+    if (!word)
+        return word.refusal();
+    if (word->nonce().size() != newest_nonce_size)
+        return Refusal{Reason::record_invalid, what + " answers no question"};
+    return Newest{word->chip_identifier(), word->sequence(), to_bytes(word->record_digest()),
+                  pki::Time(std::chrono::seconds(word->time())), to_bytes(word->nonce())};
 }
 
 } // namespace
@@ -36,12 +25,7 @@ Result<Newest> parse(BytesView content)
 Bytes make_newest(const Newest& newest, const pki::Certificate& archive, EVP_PKEY* key,
                   const pki::Certificates& issuers)
 {
-    NewestRecord message;
-    message.set_version(format_version);
-    message.set_chip_identifier(newest.chip_identifier);
-    message.set_sequence(newest.sequence);
-    message.set_record_digest(to_string(newest.record_digest));
-    message.set_time(newest.time.time_since_epoch().count());
+    auto message = begin_word<NewestRecord>(newest);
     message.set_nonce(to_string(newest.nonce));
     return pki::sign(serialize(message), archive, key, issuers);
 }

@@ -1,30 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "backup/package/receipt.h"
 
-#include "backup/package/data_package.h"
 #include "backup/package/word.h"
-#include "daemon/structures/name.h"
 
 namespace imprint::package {
 
 namespace {
 
-Refusal invalid(const std::string& detail) { return {Reason::record_invalid, "the receipt " + detail}; }
+const std::string what = "the receipt";
 
 Result<Receipt> parse(BytesView content)
 {
-    ArchiveReceipt message;
-    if (const auto verdict = protobuf::parse_canonical(message, content, max_receipt, Reason::record_invalid,
-                                                       "the content of the receipt");
-        !verdict)
-        return verdict.refusal();
-    if (!protobuf::none_unknown(message) || message.version() != format_version)
-        return invalid("has unknown fields or another version");
-    if (!structures::is_chip_identifier(message.chip_identifier()) || message.sequence() % 2 == 0 ||
-        message.record_digest().size() != structures::digest_size(TPM2_ALG_SHA256))
-        return invalid("names no record");
-    return Receipt{message.chip_identifier(), message.sequence(), to_bytes(message.record_digest()),
-                   pki::Time(std::chrono::seconds(message.time()))};
+    const auto word = parse_word<ArchiveReceipt>(content, max_receipt, what);
+    if (!word)
+        return word.refusal();
+    return Receipt{word->chip_identifier(), word->sequence(), to_bytes(word->record_digest()),
+                   pki::Time(std::chrono::seconds(word->time()))};
 }
 
 } // namespace
@@ -32,18 +23,12 @@ Result<Receipt> parse(BytesView content)
 Bytes make_receipt(const Receipt& receipt, const pki::Certificate& archive, EVP_PKEY* key,
                    const pki::Certificates& issuers)
 {
-    ArchiveReceipt message;
-    message.set_version(format_version);
-    message.set_chip_identifier(receipt.chip_identifier);
-    message.set_sequence(receipt.sequence);
-    message.set_record_digest(to_string(receipt.record_digest));
-    message.set_time(receipt.time.time_since_epoch().count());
-    return pki::sign(serialize(message), archive, key, issuers);
+    return pki::sign(serialize(begin_word<ArchiveReceipt>(receipt)), archive, key, issuers);
 }
 
 Result<Receipt> open_receipt(BytesView receipt, const pki::Trust& trust, std::optional<pki::Time> now)
 {
-    const auto opened = open_word(receipt, max_receipt, "the receipt");
+    const auto opened = open_word(receipt, max_receipt, what);
     if (!opened)
         return opened.refusal();
     auto parsed = parse(opened->content);
