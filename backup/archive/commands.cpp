@@ -6,12 +6,12 @@
 #include "daemon/base/file.h"
 #include "daemon/structures/name.h"
 #include "provisioning/server/log.h"
+#include "provisioning/server/output.h"
 
 #include <nlohmann/json.hpp>
 
 #include <unistd.h>
 
-#include <ctime>
 #include <iostream>
 
 namespace imprint::archive {
@@ -60,21 +60,11 @@ Signer load_signer(const ServeOptions& options, const pki::Trust& trust)
     return signer;
 }
 
-std::string utc(pki::Time time)
-{
-    const std::time_t seconds = time.time_since_epoch().count();
-    std::tm parts{};
-    std::string text(32, '\0');
-    gmtime_r(&seconds, &parts);
-    text.resize(std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts));
-    return text;
-}
-
 nlohmann::ordered_json describe(const Entry& entry)
 {
     return {{"chip", entry.owner.chip_identifier},
             {"sequence", entry.sequence},
-            {"time", utc(entry.time)},
+            {"time", server::utc(entry.time)},
             {"size", entry.record.size()},
             {"sha256", hex(package::record_digest(entry.record))},
             {"identity-kind", entry.owner.identity.kind},
@@ -193,9 +183,9 @@ int show(const std::string& database, const std::string& chip_identifier, bool j
                   << one["sha256"].get<std::string>() << ' ' << one["identity-kind"].get<std::string>() << ' '
                   << one["identity"].get<std::string>() << '\n';
     if (of)
-        std::cout << utc(of->time) << " took the place of chip " << of->former << '\n';
+        std::cout << server::utc(of->time) << " took the place of chip " << of->former << '\n';
     if (by)
-        std::cout << utc(by->time) << " was replaced by chip " << by->present << '\n';
+        std::cout << server::utc(by->time) << " was replaced by chip " << by->present << '\n';
     return 0;
 }
 

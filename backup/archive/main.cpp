@@ -53,7 +53,8 @@ int run(int argc, char** argv)
     app.set_config("--config", "", "Options from a file");
     app.allow_config_extras(CLI::config_extras_mode::error);
     Common common;
-    app.add_option("--database", common.database, "The database: a path, or a URL of PostgreSQL")->capture_default_str();
+    app.add_option("--database", common.database, "The database: a path, or a URL of PostgreSQL")
+        ->capture_default_str();
     app.add_option("--trust", common.trust, "Trust bundle of the manufacturer (PEM)")->capture_default_str();
     ServeOptions options;
     auto* serve = add_serve(app, options);
@@ -92,12 +93,6 @@ int run(int argc, char** argv)
 } // namespace imprint::archive
 
 int main(int argc, char** argv)
-try {
-    return imprint::archive::run(argc, argv);
-} catch (const imprint::Error& error) {
-    imprint::server::report("imprint-archive", error.refusal());
-    return 1;
-} catch (const std::exception& error) {
-    imprint::server::report("imprint-archive", {imprint::Reason::internal, error.what()});
-    return 1;
+{
+    return imprint::server::run_program("imprint-archive", [&] { return imprint::archive::run(argc, argv); });
 }

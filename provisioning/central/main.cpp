@@ -173,12 +173,6 @@ int run(int argc, char** argv)
 } // namespace imprint::central
 
 int main(int argc, char** argv)
-try {
-    return imprint::central::run(argc, argv);
-} catch (const imprint::Error& error) {
-    imprint::server::report("imprint-central", error.refusal());
-    return imprint::central::exit_failed;
-} catch (const std::exception& error) {
-    imprint::server::report("imprint-central", {imprint::Reason::internal, error.what()});
-    return imprint::central::exit_failed;
+{
+    return imprint::server::run_program("imprint-central", [&] { return imprint::central::run(argc, argv); });
 }

@@ -98,4 +98,15 @@ try {
 } catch (const std::exception&) { // as above
 }
 
+int run_program(std::string_view program, const std::function<int()>& run) noexcept
+try {
+    return run();
+} catch (const Error& error) {
+    report(program, error.refusal());
+    return EXIT_FAILURE;
+} catch (const std::exception& error) {
+    report(program, {Reason::internal, error.what()});
+    return EXIT_FAILURE;
+}
+
 } // namespace imprint::server

@@ -5,6 +5,7 @@
 
 #include "daemon/base/error.h"
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -22,6 +23,9 @@ void log(Priority priority, std::string_view message, const Fields& fields = {})
 
 // What a program could not do, why and what to do about it: one entry in the journal, three lines elsewhere.
 void report(std::string_view program, const Refusal& refusal) noexcept;
+
+// The whole of a main(): what `run` throws is reported, and the exit status is 1.
+int run_program(std::string_view program, const std::function<int()>& run) noexcept;
 
 // The text with everything but printable ASCII as \xNN, and backslashes doubled.
 std::string printable(std::string_view text);

@@ -144,12 +144,6 @@ int run(int argc, char** argv)
 } // namespace imprint::station
 
 int main(int argc, char** argv)
-try {
-    return imprint::station::run(argc, argv);
-} catch (const imprint::Error& error) {
-    imprint::server::report("imprint-station", error.refusal());
-    return imprint::station::exit_failed;
-} catch (const std::exception& error) {
-    imprint::server::report("imprint-station", {imprint::Reason::internal, error.what()});
-    return imprint::station::exit_failed;
+{
+    return imprint::server::run_program("imprint-station", [&] { return imprint::station::run(argc, argv); });
 }
