@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "backup/recovery/restore.h"
 
+#include "backup/package/opaque_secret.h"
 #include "backup/recovery/certificates.h"
 #include "daemon/structures/marshal.h"
 #include "daemon/structures/name.h"
@@ -67,6 +68,20 @@ Verdict check_central_set(const package::DevicePart& device)
     return Refusal{Reason::record_invalid, "the central system's keys in the record cannot be read"};
 }
 
+// What the TPM gives out has to open what is enveloped beside it: a secret that nobody could ever read is not
+// recovered.
+Verdict check_enveloped(tpm::SecurityModule::Work& work, const tpm::Transient& object, const package::Entry& entry,
+                        const package::DataPackage& package)
+{
+    const Secret secret = work.unseal_data(object);
+    const auto opened = package::open_secret(as_bytes(entry.enveloped()), secret,
+                                             {package.chip_identifier(), package.sequence(), entry.label()});
+    if (opened)
+        return accepted();
+    return Refusal{opened.refusal().reason,
+                   "the secret " + entry.label() + " cannot be opened: " + opened.refusal().detail};
+}
+
 // Its epoch is gone: it could never sign again.
 void clear_module_key(package::DevicePart& device)
 {
@@ -107,13 +122,19 @@ Result<package::BackupContent> open_backup(tpm::SecurityModule::Work& work, cons
     return package::open(as_bytes(content.backup_package()), secret, content.chip_identifier(), content.sequence());
 }
 
-std::vector<lifecycle::DataKey> import_keys(tpm::SecurityModule::Work& work, const package::DataPackage& package,
-                                            const OnLoaded& on_loaded)
+Result<std::vector<lifecycle::DataKey>> import_keys(tpm::SecurityModule::Work& work,
+                                                    const package::DataPackage& package, const OnLoaded& on_loaded)
 {
     std::vector<lifecycle::DataKey> keys;
     for (const auto& entry : package.entries()) {
         const Bytes sensitive = work.import(importable(entry));
-        on_loaded(entry.label(), work.load(as_bytes(entry.object()), sensitive));
+        {
+            const auto object = work.load(as_bytes(entry.object()), sensitive);
+            on_loaded(entry.label(), object);
+            if (entry.has_enveloped())
+                if (const auto verdict = check_enveloped(work, object, entry, package); !verdict)
+                    return verdict.refusal();
+        }
         lifecycle::DataKey key;
         key.set_label(entry.label());
         key.set_object(entry.object());
@@ -152,11 +173,13 @@ Result<Restored> restore(tpm::SecurityModule& module, tpm::SecurityModule::Work&
             return verdict.refusal();
     }
     auto keys = import_keys(work, *data, on_loaded);
+    if (!keys)
+        return keys.refusal();
     if (with_module_key)
         load_module_key(work, backup->device(), on_loaded);
     else
         clear_module_key(*backup->mutable_device());
-    return Restored{*std::move(backup), *std::move(data), std::move(keys)};
+    return Restored{*std::move(backup), *std::move(data), *std::move(keys)};
 }
 
 lifecycle::Personalization file_of(const Restored& restored, BytesView record, bool receipt)

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/device/fixture.h"
 
+#include "backup/recovery/restore.h"
 #include "daemon/lifecycle/store.h"
+#include "daemon/structures/templates.h"
 #include "daemon/tls/provider.h"
 
 namespace imprint::test {
@@ -130,6 +132,28 @@ Bytes TestDevice::sign_record(const package::RecordContent& content)
         return worker_->call([&](tpm::SecurityModule& module) { return module.sign_with_identity_key(message); });
     });
     return package::make_record(content, identity, key.get(), {});
+}
+
+package::RecordContent TestDevice::repack(package::RecordContent content,
+                                          const std::function<void(package::DataPackage&)>& change)
+{
+    const Secret secret = random_secret(package::secret_size);
+    worker_->call([&](tpm::SecurityModule& module) {
+        tpm::SecurityModule::Work work(module);
+        auto backup = recovery::open_backup(work, content).or_throw();
+        package::DataPackage data;
+        data.ParseFromString(backup.data_package());
+        change(data);
+        backup.set_data_package(data.SerializeAsString());
+        backup.clear_padding();
+        content.set_backup_package(to_string(package::seal(std::move(backup), secret)));
+        const auto sealed = structures::wrap(module.storage_key(), structures::sealed_secret_template(), secret);
+        auto& carried = *content.mutable_sealed_secret();
+        carried.set_object(to_string(sealed.object));
+        carried.set_duplicate(to_string(sealed.duplicate));
+        carried.set_seed(to_string(sealed.seed));
+    });
+    return content;
 }
 
 void TestDevice::increment()

@@ -54,6 +54,9 @@ public:
 
     // A record of this content by this TPM's own identity key: what not even the device should be fooled by.
     Bytes sign_record(const package::RecordContent& content);
+    // The content of a record of its own with a changed data package in it.
+    package::RecordContent repack(package::RecordContent content,
+                                  const std::function<void(package::DataPackage&)>& change);
 
     // Somebody else moves the epoch counter, as tpm2_nvincrement would.
     void increment();

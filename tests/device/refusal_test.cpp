@@ -11,6 +11,16 @@ Mischief show(const Certified& signing)
         [&](protocol::Challenge& challenge) { challenge.set_certificates(0, to_string(signing.certificate.der())); });
 }
 
+Mischief in_package(std::function<void(package::DataPackage&)> change)
+{
+    return in_grant([change](protocol::Grant& grant) {
+        package::DataPackage data;
+        data.ParseFromString(grant.data_package());
+        change(data);
+        grant.set_data_package(data.SerializeAsString());
+    });
+}
+
 TEST_F(Refusal, ACredentialForAKeyThatHasItsCertificate)
 {
     box.wire.reset();
@@ -166,24 +176,32 @@ TEST_F(Refusal, A30_AnOldCertificateReplayed)
 
 TEST_F(Refusal, PackagesForAnybodyElse)
 {
-    const auto change = [](std::function<void(package::DataPackage&)> f) {
-        return in_grant([f](protocol::Grant& grant) {
-            package::DataPackage data;
-            data.ParseFromString(grant.data_package());
-            f(data);
-            grant.set_data_package(data.SerializeAsString());
-        });
-    };
-    expect_refused(change([](auto& d) { d.set_sequence(d.sequence() + 2); }), Reason::package_invalid, "sequence");
-    expect_refused(change([](auto& d) { d.set_chip_identifier(std::string(64, 'f')); }), Reason::package_invalid,
+    expect_refused(in_package([](auto& d) { d.set_sequence(d.sequence() + 2); }), Reason::package_invalid, "sequence");
+    expect_refused(in_package([](auto& d) { d.set_chip_identifier(std::string(64, 'f')); }), Reason::package_invalid,
                    "chip");
-    expect_refused(change([](auto& d) { d.set_identity_value("SN-000009"); }), Reason::package_invalid, "identity");
-    expect_refused(change([](auto& d) { *d.add_entries() = d.entries(0); }), Reason::package_invalid, "labels");
-    expect_refused(change([](auto& d) {
+    expect_refused(in_package([](auto& d) { d.set_identity_value("SN-000009"); }), Reason::package_invalid, "identity");
+    expect_refused(in_package([](auto& d) { *d.add_entries() = d.entries(0); }), Reason::package_invalid, "labels");
+    expect_refused(in_package([](auto& d) {
                        auto& duplicate = *d.mutable_entries(0)->mutable_duplicate();
                        duplicate[duplicate.size() - 1] ^= 1;
                    }),
                    Reason::tpm_refused, "a wrap that does not open");
+    expect_honest_station_still_welcome();
+}
+
+// Before the station acknowledges anything.
+TEST_F(Refusal, B17_ASecretThatTheDeviceCouldNotOpen)
+{
+    const auto content = std::make_shared<const Secret>(as_bytes("correct horse"));
+    station.give({{{"wifi", station::OpaqueSecret{content, {}}}, {"vpn", station::OpaqueSecret{content, {}}}}});
+    expect_refused(in_package([](auto& d) { d.mutable_entries(1)->mutable_enveloped()->back() ^= 1; }),
+                   Reason::package_invalid, "a flipped bit");
+    expect_refused(in_package([](auto& d) {
+                       std::swap(*d.mutable_entries(0)->mutable_enveloped(),
+                                 *d.mutable_entries(1)->mutable_enveloped());
+                   }),
+                   Reason::package_invalid, "one secret in the place of the other");
+    EXPECT_FALSE(station.store().record(box.chip(), epoch_ + 1));
     expect_honest_station_still_welcome();
 }
 

@@ -127,6 +127,34 @@ TEST_F(CheckRecovery, B17_AnotherDevicesRecordIsRefusedByName)
     EXPECT_TRUE(other.files().empty());
 }
 
+// Under signatures that hold, on the right TPM: only opening it tells.
+TEST_F(CheckRecovery, B17_ASecretThatCannotBeOpenedIsNamed)
+{
+    const auto content = std::make_shared<const Secret>(as_bytes("correct horse"));
+    station.give({{{"channel", station::DerivedKey{"channel", 1}}, {"wifi", station::OpaqueSecret{content, {}}}}});
+    bring_up_and_publish();
+    const auto sequence = box.epoch();
+    package::RecordContent whole;
+    whole.ParseFromString(to_string(pki::open_signed(records_.at(sequence), package::max_record).or_throw().content));
+    const auto record = [&](const std::function<void(package::Entry&)>& change) {
+        const auto& key = manufacturer().station_signing;
+        const auto changed = box.repack(whole, [&](auto& data) { change(*data.mutable_entries(1)); });
+        return package::countersign(box.sign_record(changed), key.certificate, key.key.get(), {});
+    };
+    const Bytes flipped = record([](auto& entry) { entry.mutable_enveloped()->back() ^= 1; });
+    const Bytes renamed = record([](auto& entry) { entry.set_label("wifi-guests"); });
+    const Bytes whole_again = record([](auto&) {});
+    lose_disk();
+    for (const auto& broken : {flipped, renamed}) {
+        EXPECT_EQ(
+            without_trace([&] { return reason_of([&] { (void)box.device().check_restore(broken, sequence, {}); }); }),
+            Reason::package_invalid);
+        expect_refused(broken, Reason::package_invalid, "and the recovery says the same");
+    }
+    box.restore(whole_again);
+    EXPECT_EQ(box.state(), State::operating) << "the same without any change";
+}
+
 TEST_F(CheckRecovery, OtherKeysThanTheFilesHaveAreNamed)
 {
     bring_up_and_publish();
