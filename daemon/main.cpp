@@ -59,6 +59,7 @@ std::unique_ptr<tpm::SecurityModule> open_tpm(const tpm::Settings& settings)
     own.tcti = settings.tcti;
     own.storage_key = settings.storage_key;
     own.identity_key = settings.identity_key;
+    own.key_file_parent = settings.key_file_parent;
     own.epoch_index = settings.epoch_index;
     own.anchor_index = settings.anchor_index;
     own.owner_auth = settings.owner_auth.clone();

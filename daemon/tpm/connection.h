@@ -17,6 +17,7 @@ struct Settings {
     std::string tcti = "device:/dev/tpmrm0"; // as tss2-tctildr reads it
     TPM2_HANDLE storage_key = 0x8100494D; // persistent handle of the chip storage key
     TPM2_HANDLE identity_key = 0x8100494E; // persistent handle of the identity key
+    TPM2_HANDLE key_file_parent = 0x8100494F; // persistent handle of the parent of key files, while there are any
     TPM2_HANDLE epoch_index = 0x0180494D; // NV index of the epoch counter
     TPM2_HANDLE anchor_index = 0x0180494E; // NV index with the SHA-256 of the manufacturer's checking key
     Secret owner_auth; // empty where the owner has set none

@@ -97,16 +97,21 @@ void SecurityModule::prepare_primary(Primary& key)
         return;
     TPMT_PUBLIC area{};
     const auto created = create_primary(key.area_template(), area);
+    persist(key, created, structures::name_of(area));
+}
+
+void SecurityModule::persist(Primary& key, const Transient& loaded, const Bytes& name)
+{
     auto session = authorize(ESYS_TR_RH_OWNER);
     Persistent persisted;
-    connection_.check(Esys_EvictControl(connection_.esys(), ESYS_TR_RH_OWNER, created.tr(), session.tr(), ESYS_TR_NONE,
+    connection_.check(Esys_EvictControl(connection_.esys(), ESYS_TR_RH_OWNER, loaded.tr(), session.tr(), ESYS_TR_NONE,
                                         ESYS_TR_NONE, key.handle, &persisted.tr),
                       "make the " + key.words + " persistent");
     session.spent();
     forget(connection_, persisted); // looked up again: what ESYS makes of an evicted object is a copy of the transient
     look_at(key);
-    if (key.name != structures::name_of(area) || !key.is_ours(key.area))
-        throw Error(Reason::tpm_intercepted, "the TPM shows another " + key.words + " than it has created");
+    if (key.name != name || !key.is_ours(key.area))
+        throw Error(Reason::tpm_intercepted, "the TPM shows another " + key.words + " than it was given");
 }
 
 void SecurityModule::define(Index& index, const TPMS_NV_PUBLIC& area)

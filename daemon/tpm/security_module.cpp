@@ -2,6 +2,7 @@
 // What the module knows of its own objects, and what a look at the TPM shows.
 #include "daemon/tpm/security_module.h"
 
+#include "daemon/structures/child.h"
 #include "daemon/structures/name.h"
 #include "daemon/structures/templates.h"
 #include "daemon/tpm/rc.h"
@@ -26,6 +27,7 @@ SecurityModule::SecurityModule(Connection connection, Settings settings)
     , settings_(std::move(settings))
     , storage_{settings_.storage_key, structures::storage_key_template, structures::is_storage_key, "chip storage key"}
     , identity_{settings_.identity_key, structures::identity_key_template, structures::is_identity_key, "identity key"}
+    , parent_{settings_.key_file_parent, nullptr, structures::is_importable_parent, "parent of key files"}
     , epoch_{settings_.epoch_index}
     , anchor_{settings_.anchor_index}
     , epoch_public_(structures::epoch_index(settings_.epoch_index, true))

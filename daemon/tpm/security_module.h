@@ -190,11 +190,21 @@ public:
     // Flushes what stays loaded. [1 for each]
     void make_room();
 
+    // --- the parent of key files (structures/child.h), for programs that use the TPM by themselves
+    TPM2_HANDLE key_file_parent() const { return parent_.handle; } // where it stands [0]
+    // Afterwards the parent that these blobs are of stands at the handle, instead of an earlier one of ours. Throws
+    // Error(tpm_handle_taken), with nothing changed, if it is not ours what stands there, and Error(tpm_refused) if the
+    // blobs are not of this chip's or not of a parent. [1 if it stands there already, else 8 or 9, 1 more with an owner
+    // authorization, and what make_room() costs]
+    void persist_parent(BytesView object, BytesView sensitive);
+    // Afterwards none of ours stands there; what is not ours stays. [1, 1 more to evict it, 1 with an authorization]
+    void evict_parent();
+
 private:
-    // A primary key of ours at its persistent handle.
+    // A key of ours at its persistent handle.
     struct Primary {
         TPM2_HANDLE handle = 0;
-        TPMT_PUBLIC (*area_template)() = nullptr;
+        TPMT_PUBLIC (*area_template)() = nullptr; // of a primary key; the parent of key files is none
         bool (*is_ours)(const TPMT_PUBLIC&) = nullptr;
         std::string words; // "chip storage key"
         Persistent object{};
@@ -230,6 +240,9 @@ private:
     HierarchySession authorize(ESYS_TR hierarchy);
     Transient create_primary(const TPMT_PUBLIC& area_template, TPMT_PUBLIC& area);
     void prepare_primary(Primary& key);
+    // Makes the loaded object with this Name the one at the key's handle, where nothing stands.
+    void persist(Primary& key, const Transient& loaded, const Bytes& name);
+    void evict(Primary& key);
     void prepare_epoch();
     void define(Index& index, const TPMS_NV_PUBLIC& area);
     void undefine(Index& index);
@@ -252,7 +265,7 @@ private:
     Connection connection_;
     Settings settings_;
     Bytes pinned_;
-    Primary storage_, identity_;
+    Primary storage_, identity_, parent_;
     Index epoch_, anchor_;
     Kept module_key_, transaction_key_;
     TPMS_NV_PUBLIC epoch_public_;
