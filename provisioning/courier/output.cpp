@@ -20,12 +20,7 @@ using server::utc;
 
 bool confirmed(const std::string& link, const std::string& chip)
 {
-    if (isatty(STDIN_FILENO) == 0)
-        throw Error(Reason::invalid_argument, "there is no terminal to ask on: give --yes to introduce any chip");
-    std::cerr << "The device on " << link << " has the chip\n  " << chip << "\nIntroduce it? [y/N] " << std::flush;
-    std::string answer;
-    std::getline(std::cin, answer);
-    return answer == "y" || answer == "Y" || answer == "yes";
+    return server::confirmed("The device on " + link + " has the chip\n  " + chip + "\nIntroduce it?");
 }
 
 void print_introduced(const std::string& chip, const Introduction& introduction, bool json)

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 
 #include <string>
+#include <unistd.h>
 
 namespace imprint::server {
 
@@ -51,7 +52,42 @@ void migrate(SQLite::Database& database, std::span<const std::string_view> migra
     database.exec("PRAGMA foreign_keys = ON");
 }
 
+// In its place for good, or not at all.
+void publish(const std::filesystem::path& partial, const std::filesystem::path& path)
+{
+    const Fd fd(open(partial.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+    if (!fd || fsync(fd.get()) != 0)
+        throw_errno("cannot write " + partial.string());
+    if (renameat2(AT_FDCWD, partial.c_str(), AT_FDCWD, path.c_str(), RENAME_NOREPLACE) != 0)
+        throw_errno("cannot write " + path.string());
+    const auto folder = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
+    const Fd directory(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!directory || fsync(directory.get()) != 0)
+        throw_errno("cannot write " + folder.string());
+}
+
 } // namespace
+
+void copy_database(SQLite::Database& database, const std::filesystem::path& path)
+{
+    const std::filesystem::path partial = path.string() + ".partial";
+    if (std::filesystem::exists(std::filesystem::symlink_status(path)))
+        throw Error(Reason::storage_failed, path.string() + " exists already, and is left alone");
+    remove_file(partial);
+    create_private(partial);
+    try {
+        SQLite::Statement vacuum(database, "VACUUM INTO ?");
+        vacuum.bind(1, partial.string());
+        vacuum.exec();
+        publish(partial, path);
+    } catch (const SQLite::Exception& e) {
+        remove_file(partial);
+        throw Error(Reason::storage_failed, path.string() + ": " + e.what());
+    } catch (const Error&) {
+        remove_file(partial);
+        throw;
+    }
+}
 
 SQLite::Database open_database(const std::filesystem::path& path, std::span<const std::string_view> migrations)
 {

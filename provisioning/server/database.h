@@ -16,4 +16,9 @@ namespace imprint::server {
 // user_version. Throws Error(storage_failed), also for a database of a newer version.
 SQLite::Database open_database(const std::filesystem::path& path, std::span<const std::string_view> migrations);
 
+// Copies what is committed at this moment into a new database with mode 0600, without free pages, while others work;
+// durable when it returns. What a crash leaves beside `path` is called `path`.partial. Throws Error(storage_failed),
+// also if `path` exists.
+void copy_database(SQLite::Database& database, const std::filesystem::path& path);
+
 } // namespace imprint::server

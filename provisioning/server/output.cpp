@@ -6,6 +6,7 @@
 #include <array>
 #include <ctime>
 #include <iostream>
+#include <unistd.h>
 
 namespace imprint::server {
 
@@ -32,6 +33,16 @@ void print_failure(std::string_view program, const Refusal& failure, bool json)
     if (!failure.detail.empty())
         std::cerr << "  Why:        " << failure.detail << "\n";
     std::cerr << "  What to do: " << hint(failure.reason) << std::endl;
+}
+
+bool confirmed(const std::string& question)
+{
+    if (isatty(STDIN_FILENO) == 0)
+        throw Error(Reason::invalid_argument, "there is no terminal to ask on: give --yes if you are sure");
+    std::cerr << question << " [y/N] " << std::flush;
+    std::string answer;
+    std::getline(std::cin, answer);
+    return answer == "y" || answer == "Y" || answer == "yes";
 }
 
 } // namespace imprint::server

@@ -15,4 +15,8 @@ std::string utc(pki::Time time); // "2026-01-31T12:00:00Z"
 // What a program could not do, why and what to do about it: to stderr; as JSON to stdout.
 void print_failure(std::string_view program, const Refusal& failure, bool json);
 
+// Asks on the terminal; anything but a yes is a no. Error(invalid_argument) if there is nobody to ask: such a command
+// has --yes.
+bool confirmed(const std::string& question);
+
 } // namespace imprint::server

@@ -91,6 +91,9 @@ void Commands::add_identities(CLI::App& app)
         ->check(CLI::Range(1U, 18U));
     range->add_option("--from", o_.range.first, "The first number; of other kinds the first identity")->required();
     range->add_option("--to", o_.range.last, "The last one")->required();
+    auto* closed = add(*identity, "close-ranges", "Give nothing more from the ranges that there are",
+                       [&o = o_](Store& s) { return close_ranges(s, o.yes); });
+    closed->add_flag("--yes", o_.yes, "Without asking");
     add_listing(*identity, "list", "Show what is left, and who is who",
                 [&o = o_](Store& s) { return list_identities(s, o.json); });
     add_listing(*identity, "requests", "Show what devices asked for",
@@ -99,6 +102,14 @@ void Commands::add_identities(CLI::App& app)
                  [&o = o_](Store& s) { return confirm_request(s, o.chip); });
     add_for_chip(*identity, "refuse", "Forget what the device asked for",
                  [&o = o_](Store& s) { return refuse_request(s, o.chip); });
+}
+
+void Commands::add_backup(CLI::App& app)
+{
+    add(app, "backup", "Copy the database to a new file, while the server runs",
+        [&o = o_](Store& s) { return back_up(s, o.file); })
+        ->add_option("file", o_.file)
+        ->required();
 }
 
 void Commands::add_records(CLI::App& app)
@@ -244,14 +255,14 @@ void Commands::add_pool(CLI::App& app)
                        [&o = o_](Store& s) { return show_pool(s, o.server.pool_low_water, o.json); });
     status->add_option("--pool-low-water", o_.server.pool_low_water, "Mark kinds with fewer free pairs");
     add_json(status);
-    auto* drained =
-        add(*pool, "drain", "Remove the free ones, for good", [&o = o_](Store& s) { return drain_pool(s, o.pool); });
+    auto* drained = add(*pool, "drain", "Remove the free ones, for good",
+                        [&o = o_](Store& s) { return drain_pool(s, o.pool, o.yes); });
     auto* which = drained->add_option_group("which");
     which->add_option("kind", o_.pool.kind, "Of this kind");
     which->add_flag_callback(
         "--all", [&o = o_] { o.pool.kind.clear(); }, "Of all kinds");
     which->require_option(1);
-    drained->add_flag("--yes", o_.pool.yes, "Without asking");
+    drained->add_flag("--yes", o_.yes, "Without asking");
 }
 
 void Commands::add_logs(CLI::App& app)

@@ -48,6 +48,7 @@ struct Options {
     unsigned wait_seconds = 0;
     std::string main_station;
     bool dry_run = false;
+    bool yes = false;
     bool json = false;
 };
 
@@ -73,6 +74,7 @@ public:
 
     void add_endorsement_keys(CLI::App& app);
     void add_identities(CLI::App& app);
+    void add_backup(CLI::App& app);
     void add_chips(CLI::App& app);
     void add_records(CLI::App& app);
     void add_central(CLI::App& app);

@@ -20,6 +20,9 @@ inline constexpr int exit_conflict = 4; // outbox, sync, conflicts: an operator 
 // The state directory with database and master key; what is there already stays as it is.
 int init(const std::filesystem::path& state);
 
+// A copy of the database, to be put back after the loss of the disk. An existing file is left alone.
+int back_up(Store& store, const std::filesystem::path& file);
+
 // What a device will get by this profile; nothing is changed.
 int check_profile(const std::filesystem::path& file, bool json);
 
@@ -36,6 +39,7 @@ struct RangeOptions {
     std::string first, last; // numbers, of serial numbers; whole identities of the other kinds
 };
 int add_range(Store& store, const RangeOptions& options);
+int close_ranges(Store& store, bool yes); // for good; asks, unless `yes`
 int list_identities(Store& store, bool json); // what is left, and who is who
 int list_requests(Store& store, bool json); // what devices asked for
 int confirm_request(Store& store, const std::string& chip);
@@ -97,11 +101,10 @@ struct PoolOptions {
     std::string kind; // drain: empty for all
     std::size_t count = 0;
     unsigned jobs = 0; // 0: one for each processor
-    bool yes = false;
 };
 int fill_pool(Store& store, const PoolOptions& options); // exit_failed if it was interrupted
 int show_pool(Store& store, std::size_t low_water, bool json);
-int drain_pool(Store& store, const PoolOptions& options); // asks, unless `yes`
+int drain_pool(Store& store, const PoolOptions& options, bool yes); // asks, unless `yes`
 
 int show_audit(Store& store, bool json);
 // Waits until everything is delivered or refused for good, at most `wait`.

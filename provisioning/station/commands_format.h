@@ -9,6 +9,7 @@
 
 namespace imprint::station {
 
+using server::confirmed;
 using server::utc;
 
 inline pki::Time now() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }

@@ -88,6 +88,18 @@ int add_range(Store& store, const RangeOptions& options)
     return exit_ok;
 }
 
+int close_ranges(Store& store, bool yes)
+{
+    if (!yes && !confirmed("Give nothing more from the ranges that there are, for good?"))
+        return exit_failed;
+    auto transaction = store.begin();
+    const auto left = store.close_ranges();
+    audit(store, "ranges-closed", "", std::to_string(left) + " identities are not given any more");
+    transaction.commit();
+    std::cout << left << " identities of the ranges are not given any more; add another range to go on\n";
+    return exit_ok;
+}
+
 int list_identities(Store& store, bool json)
 {
     Json all{{"ranges", Json::array()}, {"listed", Json::array()}, {"given", Json::array()}};

@@ -75,6 +75,13 @@ int init(const std::filesystem::path& state)
     return exit_ok;
 }
 
+int back_up(Store& store, const std::filesystem::path& file)
+{
+    store.copy_to(file);
+    std::cout << "wrote " << file.string() << "; the keys are not in it\n";
+    return exit_ok;
+}
+
 int import_allow_list(Store& store, const std::filesystem::path& file, bool dry_run)
 {
     return import(store, file, parse_allow_list(read_list(file)), "ek-imported", dry_run,

@@ -90,17 +90,6 @@ private:
     std::size_t told_ = 0;
 };
 
-// Stands on a terminal and says yes.
-bool confirmed(std::size_t count)
-{
-    if (isatty(STDIN_FILENO) == 0)
-        throw Error(Reason::invalid_argument, "nobody is asked here: --yes removes them");
-    std::cerr << "Remove " << count << " pairs for good? [y/N] " << std::flush;
-    std::string answer;
-    std::getline(std::cin, answer);
-    return answer == "y" || answer == "yes";
-}
-
 std::vector<PoolCount> all_counts(Store& store)
 {
     std::vector<PoolCount> all;
@@ -154,7 +143,7 @@ int show_pool(Store& store, std::size_t low_water, bool json)
     return exit_ok;
 }
 
-int drain_pool(Store& store, const PoolOptions& options)
+int drain_pool(Store& store, const PoolOptions& options, bool yes)
 {
     std::vector<PoolCount> drained;
     std::size_t total = 0;
@@ -163,7 +152,7 @@ int drain_pool(Store& store, const PoolOptions& options)
             drained.push_back(count);
             total += count.free;
         }
-    if (total != 0 && !options.yes && !confirmed(total))
+    if (total != 0 && !yes && !confirmed("Remove " + std::to_string(total) + " pairs for good?"))
         return exit_failed;
     auto transaction = store.begin();
     for (const auto& count : drained)

@@ -129,6 +129,7 @@ int run(int argc, char** argv)
     commands.add_pool(app);
     commands.add_logs(app);
     commands.add_sync(app);
+    commands.add_backup(app);
     try {
         app.parse(argc, argv);
         if (!action)

@@ -7,6 +7,7 @@
 #include "daemon/pki/issue.h"
 #include "daemon/pki/profile.h"
 #include "provisioning/protocol/introduction.h"
+#include "provisioning/server/database.h"
 #include "provisioning/station/identity_range.h"
 
 #include <SQLiteCpp/SQLiteCpp.h>
@@ -199,8 +200,8 @@ public:
     // Whose identity key this is.
     std::optional<std::string> chip_of_identity_key(BytesView spki);
     std::optional<std::string> chip_of_identity(const pki::DeviceIdentity& identity); // the present one
-    // Refusal(identity_taken | chip_already_known) if identity or identity key belong to another chip, or the identity is
-    // to go on with another one.
+    // Refusal(identity_taken | chip_already_known) if identity or identity key belong to another chip, or the identity
+    // is to go on with another one.
     Verdict add_chip(const Chip& chip, BytesView identity_spki);
     // Another certificate for the identity that the chip has.
     void set_identity_certificate(const Chip& chip);
@@ -225,6 +226,8 @@ public:
     // Throws Error(invalid_argument; identity_taken: it overlaps another one).
     void add_range(const IdentityRange& range);
     std::vector<RangeEntry> ranges();
+    // Nothing more is given from the ranges that there are. Returns how many identities were left in them.
+    std::uint64_t close_ranges();
 
     // --- identities that devices asked for (store_requests.cpp)
     // The identity that a new chip asks for, where the operator's list has it for this chip.
@@ -329,6 +332,9 @@ public:
     bool add_conflict(const ConflictEntry& conflict); // false: it is listed already
     void settle_conflict(const std::string& station, BytesView digest); // nothing stands in its way any more
     std::vector<ConflictEntry> conflicts(); // that are not settled
+
+    // --- a copy for bad days, as of this moment, durable (store.cpp). Throws Error(storage_failed), also if it exists.
+    void copy_to(const std::filesystem::path& path) { server::copy_database(database_, path); }
 
 private:
     SQLite::Database database_;

@@ -161,4 +161,11 @@ std::vector<RangeEntry> Store::ranges()
     return all;
 }
 
+std::uint64_t Store::close_ranges()
+{
+    const auto left = database_.execAndGet("SELECT coalesce(sum(last - next + 1), 0) FROM identity_ranges").getInt64();
+    database_.exec("UPDATE identity_ranges SET next = last + 1");
+    return static_cast<std::uint64_t>(left);
+}
+
 } // namespace imprint::station

@@ -4,11 +4,13 @@
 
 #include "backup/package/record.h"
 #include "provisioning/protocol/central_set.h"
+#include "tests/support/reason.h"
 
 #include <SQLiteCpp/SQLiteCpp.h>
 #include <csignal>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -119,6 +121,51 @@ TEST_F(Program, OperatorsWorkWhileItRuns)
     }
     EXPECT_EQ(station.command({"chip", "release", device.chip()}).status, 0);
     EXPECT_FALSE(personalize().empty());
+}
+
+TEST_F(Program, ACopyMadeWhileItRunsIsAWholeStation)
+{
+    station.start();
+    personalize();
+    HonestDevice later; // whose personalization the copy does not know
+    HonestDevice other;
+    station.trust(later);
+    station.trust(other);
+    const auto copy = station.directory / "copy.db";
+    const auto made = station.command({"backup", copy});
+    ASSERT_EQ(made.status, 0) << made.err;
+    EXPECT_EQ(std::filesystem::status(copy).permissions(),
+              std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+    EXPECT_FALSE(std::filesystem::exists(copy.string() + ".partial"));
+    EXPECT_EQ(station.command({"backup", copy}).status, 1) << "it would be lost";
+    const auto come = [&](HonestDevice& who) {
+        const auto stream = station.connect();
+        DeviceSide side(who, stream->channel_binding());
+        return personalize_over(*stream, side);
+    };
+    come(later);
+    EXPECT_EQ(station.stop(), 0);
+
+    // The disk is lost: a new state with the copy and the keys.
+    std::filesystem::remove(station.state() / "station.db");
+    std::filesystem::rename(copy, station.state() / "station.db");
+    EXPECT_EQ(station.command({"identity", "close-ranges"}).status, 1) << "there is nobody to ask";
+    EXPECT_EQ(station.command({"identity", "close-ranges", "--yes"}).status, 0);
+    station.start();
+    EXPECT_EQ(rows("records"), 1);
+    for (auto* known : {&device, &later}) {
+        known->move_on();
+        come(*known);
+    }
+    const auto given = nlohmann::json::parse(station.command({"identity", "list", "--json"}).out)["given"];
+    ASSERT_EQ(given.size(), 2U);
+    std::map<std::string, std::string> identities;
+    for (const auto& each : given)
+        identities[each["chip"]] = each["identity"];
+    EXPECT_EQ(identities[device.chip()], "SN000001");
+    EXPECT_EQ(identities[later.chip()], "SN000002") << "by its certificate";
+    EXPECT_EQ(reason_of([&] { come(other); }), Reason::no_identity_left)
+        << "the copy does not know what was given since";
 }
 
 TEST_F(Program, FailedHandshakesAreInTheAudit)
