@@ -16,7 +16,7 @@ namespace {
 
 struct Common {
     std::string database = "/var/lib/imprint-archive/archive.db";
-    std::filesystem::path trust = "/etc/imprint/trust.pem";
+    std::filesystem::path trust = "/etc/imprint-archive/trust.pem";
     std::string chip;
     bool json = false;
 };
@@ -28,7 +28,8 @@ CLI::App* add_serve(CLI::App& app, ServeOptions& options)
     serve->add_option("--certificate", options.certificate, "Own certificate and its issuers (PEM)")->required();
     serve->add_option("--key", options.key, "Private key: a file or another OSSL_STORE URI")->required();
     serve->add_option("--passphrase", options.passphrase, "The key's passphrase: fd:N or credential:NAME");
-    serve->add_option("--listen", options.listen, "Public addresses, HTTP (host:port or unix:/path)")->required();
+    serve->add_option("--listen", options.listen, "Public addresses, HTTP (host:port, unix:/path or systemd:NAME)")
+        ->required();
     serve->add_option("--listen-tls", options.listen_tls, "Addresses for stations, mutual TLS")->required();
     serve->add_option("--max-connections", options.max_connections, "For each address")
         ->check(CLI::Range(1U, 65536U))

@@ -93,7 +93,7 @@ void add_server(CLI::App& app, Options& o, Action& action)
             ->transform(CLI::AsNumberWithUnit(units, CLI::AsNumberWithUnit::CASE_SENSITIVE, "TIME"))
             ->check(CLI::Range(1U, 315'360'000U));
     };
-    add("--listen", o.server.listen, "Addresses (host:port or unix:/path)")->required();
+    add("--listen", o.server.listen, "Addresses (host:port, unix:/path or systemd:NAME)")->required();
     add_credentials(*serve_command, o);
     add("--storage-key", o.storage_key, "File or credential:NAME (default: storage.key in the state directory)");
     add("--crl", o.server.crls, "Revocation lists of stations and of the manufacturer (PEM)");

@@ -3,6 +3,7 @@
 
 #include "daemon/base/error.h"
 #include "daemon/base/file.h"
+#include "provisioning/server/owner.h"
 
 #include <fcntl.h>
 
@@ -20,6 +21,7 @@ constexpr int busy_timeout_ms = 5000;
 // connection too, and the next program that closes the database would take the write-ahead log away from under it.
 void create_private(const std::filesystem::path& path)
 {
+    const AsOwnerOf owner(path.parent_path());
     const Fd fd(open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
     if (!fd && errno != EEXIST)
         throw_errno("cannot create " + path.string());

@@ -2,6 +2,7 @@
 #include "provisioning/server/listener.h"
 
 #include "daemon/base/error.h"
+#include "provisioning/server/handed_socket.h"
 #include "provisioning/server/log.h"
 
 #include <boost/asio/basic_socket_acceptor.hpp>
@@ -26,6 +27,7 @@ using boost::system::error_code;
 namespace {
 
 constexpr std::string_view unix_prefix = "unix:";
+constexpr std::string_view systemd_prefix = "systemd:";
 
 std::string text_of(const asio::ip::tcp::endpoint& endpoint)
 {
@@ -89,11 +91,35 @@ void remove_stale_socket(const std::string& path)
         unlink(path.c_str());
 }
 
+using Acceptor = asio::basic_socket_acceptor<Protocol>;
+
+void open(Acceptor& acceptor, const std::string& address)
+{
+    const auto endpoint = resolve(acceptor.get_executor(), address);
+    if (is_unix(endpoint))
+        remove_stale_socket(address.substr(unix_prefix.size()));
+    acceptor.open(endpoint.protocol());
+    acceptor.set_option(asio::socket_base::reuse_address(true));
+    acceptor.bind(endpoint);
+    acceptor.listen();
+}
+
+void take(Acceptor& acceptor, const std::string& name)
+{
+    Fd socket = handed_socket(name);
+    sockaddr_storage own{};
+    socklen_t size = sizeof own;
+    if (getsockname(socket.get(), reinterpret_cast<sockaddr*>(&own), &size) != 0)
+        throw_errno("the socket called \"" + name + '"');
+    acceptor.assign(Protocol(own.ss_family, 0), socket.get());
+    socket.release();
+}
+
 } // namespace
 
 struct Listener::Impl : std::enable_shared_from_this<Impl> {
     asio::any_io_executor executor;
-    asio::basic_socket_acceptor<Protocol> acceptor;
+    Acceptor acceptor;
     asio::steady_timer slot; // never expires: cancelled when a connection ends
     std::size_t limit;
     std::size_t count = 0;
@@ -161,14 +187,11 @@ asio::awaitable<void> Listener::Impl::accept()
 Listener::Listener(const asio::any_io_executor& executor, const std::string& address, std::size_t max_connections)
     : impl_(std::make_shared<Impl>(executor, max_connections))
 {
-    const auto endpoint = resolve(executor, address);
-    if (is_unix(endpoint))
-        remove_stale_socket(address.substr(unix_prefix.size()));
     try {
-        impl_->acceptor.open(endpoint.protocol());
-        impl_->acceptor.set_option(asio::socket_base::reuse_address(true));
-        impl_->acceptor.bind(endpoint);
-        impl_->acceptor.listen();
+        if (address.starts_with(systemd_prefix))
+            take(impl_->acceptor, address.substr(systemd_prefix.size()));
+        else
+            open(impl_->acceptor, address);
     } catch (const boost::system::system_error& e) {
         throw Error(Reason::not_configured, "cannot listen on " + address + ": " + e.code().message());
     }

@@ -21,8 +21,9 @@ public:
     // `peer` is for logs: "192.0.2.1:4711", "[2001:db8::1]:4711", "unix:uid=1000".
     using Handler = std::function<boost::asio::awaitable<void>(Stream stream, std::string peer)>;
 
-    // "host:port", "[v6]:port", ":port" (every interface) or "unix:/path" (a socket left over there is replaced).
-    // Port 0 takes any. Throws Error(invalid_argument | not_configured) if it cannot be listened on.
+    // "host:port", "[v6]:port", ":port" (every interface), "unix:/path" (a socket left over there is replaced) or
+    // "systemd:NAME" (a socket that the service manager handed over under this name). Port 0 takes any. Throws
+    // Error(invalid_argument | not_configured) if it cannot be listened on.
     Listener(const boost::asio::any_io_executor& executor, const std::string& address, std::size_t max_connections);
     ~Listener();
     Listener(const Listener&) = delete;

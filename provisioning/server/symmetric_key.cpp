@@ -3,6 +3,7 @@
 
 #include "daemon/base/error.h"
 #include "daemon/base/file.h"
+#include "provisioning/server/owner.h"
 
 namespace imprint::server {
 
@@ -28,6 +29,7 @@ void make_symmetric_key(const std::filesystem::path& path, const std::string& wh
 {
     if (std::filesystem::exists(path))
         throw Error(Reason::storage_failed, path.string() + " exists: " + why);
+    const AsOwnerOf owner(path.parent_path());
     write_file(path, random_secret(symmetric_key_size).view());
 }
 

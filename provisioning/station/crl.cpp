@@ -2,6 +2,7 @@
 #include "provisioning/station/crl.h"
 
 #include "daemon/base/file.h"
+#include "provisioning/server/owner.h"
 
 namespace imprint::station {
 
@@ -20,6 +21,7 @@ void write_crl(const std::filesystem::path& path, const Credentials& credentials
     Bytes pem = crl.pem();
     const Bytes signers = pki::to_pem(credentials.signing); // without them nobody could check it
     pem.insert(pem.end(), signers.begin(), signers.end());
+    const server::AsOwnerOf owner(path.parent_path());
     write_file(path, pem, readable);
     transaction.commit();
 }

@@ -66,7 +66,7 @@ void add_server(CLI::App& app, Options& o, Action& action)
     auto add = [serve_command](const char* option, auto& value, const char* text) {
         return serve_command->add_option(option, value, text)->capture_default_str();
     };
-    add("--listen", o.server.listen, "Addresses (host:port, unix:/path or serial:/dev/NAME[,BAUD])");
+    add("--listen", o.server.listen, "Addresses (host:port, unix:/path, systemd:NAME or serial:/dev/NAME[,BAUD])");
     serve_command->add_flag("--stdio", o.server.stdio,
                             "Listen nowhere: one conversation on standard input and output, then end");
     add("--listen-exempt", o.server.listen_exempt, "Addresses where nobody needs an introduction");
