@@ -2,7 +2,9 @@
 #include "backup/package/data_package.h"
 
 #include "backup/package/importable.h"
+#include "backup/package/loadable.h"
 #include "daemon/pki/profile.h"
+#include "daemon/structures/child.h"
 #include "daemon/structures/name.h"
 
 #include <set>
@@ -24,7 +26,7 @@ bool is_label(std::string_view text)
 
 bool known(const DataPackage& package)
 {
-    return protobuf::none_unknown(package) &&
+    return protobuf::none_unknown(package, package.parent()) &&
         std::ranges::all_of(package.entries(), [](const Entry& entry) { return protobuf::none_unknown(entry); });
 }
 
@@ -53,23 +55,32 @@ Verdict check_use(const Entry& entry, const TPMT_PUBLIC& area)
         return entry.has_enveloped() ? invalid("entry " + entry.label() + " is both a key and a secret") : accepted();
     if (entry.enveloped().empty() || entry.enveloped().size() > max_enveloped)
         return invalid("entry " + entry.label() + " has no secret, or one that is too large");
-    if (entry.has_key_file() || !entry.certificate().empty())
+    if (entry.has_sensitive() || !entry.certificate().empty())
         return invalid("entry " + entry.label() + " is a secret, and no key to show");
     return accepted();
 }
 
+// In one of the two ways that a key comes to the TPM.
+Result<TPMT_PUBLIC> check_object(const Entry& entry)
+{
+    const std::string what = "entry " + entry.label();
+    if (!entry.has_sensitive())
+        return check_importable(as_bytes(entry.object()), as_bytes(entry.duplicate()), as_bytes(entry.seed()),
+                                Reason::package_invalid, what);
+    if (entry.has_duplicate() || entry.has_seed())
+        return invalid(what + " is wrapped in two ways");
+    return check_loadable(as_bytes(entry.object()), as_bytes(entry.sensitive()), Reason::package_invalid, what);
+}
+
 Verdict check_entry(const Entry& entry)
 {
-    const auto area = check_importable(as_bytes(entry.object()), as_bytes(entry.duplicate()), as_bytes(entry.seed()),
-                                       Reason::package_invalid, "entry " + entry.label());
+    const auto area = check_object(entry);
     if (!area)
         return area.refusal();
     if (area->authPolicy.size != 0)
         return invalid("entry " + entry.label() + " has a policy; whether it allows duplication is not known");
     if ((area->objectAttributes & TPMA_OBJECT_USERWITHAUTH) == 0)
         return invalid("entry " + entry.label() + " could never be used: it has neither a policy nor userWithAuth");
-    if (entry.has_key_file() && !entry.key_file())
-        return invalid("entry " + entry.label() + " says what goes without saying");
     if (const auto verdict = check_use(entry, *area); !verdict)
         return verdict;
     return check_certificate(entry, *area);
@@ -89,6 +100,21 @@ Verdict check_entries(const DataPackage& package)
             return verdict;
     }
     return accepted();
+}
+
+Verdict check_parent(const DataPackage& package)
+{
+    const bool children = std::ranges::any_of(package.entries(), &Entry::has_sensitive);
+    if (!package.has_parent())
+        return children ? invalid("it has keys under a parent that is not there") : accepted();
+    if (!children)
+        return invalid("it has a parent of no key");
+    const auto& parent = package.parent();
+    const auto area = check_importable(as_bytes(parent.object()), as_bytes(parent.duplicate()), as_bytes(parent.seed()),
+                                       Reason::package_invalid, "the parent");
+    if (!area)
+        return area.refusal();
+    return structures::is_importable_parent(*area) ? accepted() : invalid("the parent is not of its template");
 }
 
 Verdict check_head(const DataPackage& package)
@@ -116,6 +142,8 @@ Result<DataPackage> parse_data_package(BytesView bytes)
     if (!known(package))
         return invalid("unknown fields");
     if (const auto verdict = check_head(package); !verdict)
+        return verdict.refusal();
+    if (const auto verdict = check_parent(package); !verdict)
         return verdict.refusal();
     if (const auto verdict = check_entries(package); !verdict)
         return verdict.refusal();

@@ -18,9 +18,10 @@ inline constexpr std::size_t max_opaque = 64 * 1024; // an opaque secret
 inline constexpr std::size_t max_enveloped = max_opaque + 1024; // and its CMS
 
 // version, chip identifier, identity, an odd sequence; labels (unique, [a-z0-9.-]{1,64}), at most 64 entries; every
-// object an importable one with an empty policy (which forbids TPM2_Duplicate; others become acceptable once they are
-// known to hold no Duplicate, DuplicationSelect or Authorize); each for one use: a key that signs or decrypts, or the
-// secret that opens what is enveloped beside it; a certificate is for the entry's own key.
+// object an importable one, or a loadable one under the package's parent, with an empty policy (which forbids
+// TPM2_Duplicate; others become acceptable once they are known to hold no Duplicate, DuplicationSelect or Authorize);
+// each for one use: a key that signs or decrypts, or the secret that opens what is enveloped beside it, which is never
+// under the parent; a certificate is for the entry's own key. A parent has children, and is of its template.
 // Refusal(package_invalid).
 Result<DataPackage> parse_data_package(BytesView bytes);
 // ... and it is for this chip and sequence.

@@ -82,6 +82,34 @@ Verdict check_enveloped(tpm::SecurityModule::Work& work, const tpm::Transient& o
                    "the secret " + entry.label() + " cannot be opened: " + opened.refusal().detail};
 }
 
+lifecycle::Parent import_parent(tpm::SecurityModule::Work& work, const package::Parent& parent)
+{
+    lifecycle::Parent imported;
+    imported.set_object(parent.object());
+    imported.set_sensitive(to_string(work.import(importable(parent))));
+    return imported;
+}
+
+// As the files have it; what is to be imported lacks its sensitive area yet.
+lifecycle::DataKey described(const package::Entry& entry)
+{
+    lifecycle::DataKey key;
+    key.set_label(entry.label());
+    key.set_object(entry.object());
+    key.set_sensitive(entry.sensitive());
+    key.set_certificate(entry.certificate());
+    if (entry.has_enveloped())
+        key.set_enveloped(entry.enveloped());
+    key.set_key_file(entry.has_sensitive());
+    return key;
+}
+
+tpm::Transient load(tpm::SecurityModule::Work& work, const tpm::Transient& parent, const lifecycle::DataKey& key)
+{
+    const auto object = as_bytes(key.object()), sensitive = as_bytes(key.sensitive());
+    return key.key_file() ? work.load_child(parent, object, sensitive) : work.load(object, sensitive);
+}
+
 // Its epoch is gone: it could never sign again.
 void clear_module_key(package::DevicePart& device)
 {
@@ -122,30 +150,27 @@ Result<package::BackupContent> open_backup(tpm::SecurityModule::Work& work, cons
     return package::open(as_bytes(content.backup_package()), secret, content.chip_identifier(), content.sequence());
 }
 
-Result<std::vector<lifecycle::DataKey>> import_keys(tpm::SecurityModule::Work& work,
-                                                    const package::DataPackage& package, const OnLoaded& on_loaded)
+Result<ImportedKeys> import_keys(tpm::SecurityModule::Work& work, const package::DataPackage& package,
+                                 const OnLoaded& on_loaded)
 {
-    std::vector<lifecycle::DataKey> keys;
-    for (const auto& entry : package.entries()) {
-        const Bytes sensitive = work.import(importable(entry));
-        {
-            const auto object = work.load(as_bytes(entry.object()), sensitive);
-            on_loaded(entry.label(), object);
-            if (entry.has_enveloped())
-                if (const auto verdict = check_enveloped(work, object, entry, package); !verdict)
-                    return verdict.refusal();
-        }
-        lifecycle::DataKey key;
-        key.set_label(entry.label());
-        key.set_object(entry.object());
-        key.set_sensitive(to_string(sensitive));
-        key.set_certificate(entry.certificate());
-        if (entry.has_enveloped())
-            key.set_enveloped(entry.enveloped());
-        key.set_key_file(entry.key_file());
-        keys.push_back(std::move(key));
+    ImportedKeys imported;
+    tpm::Transient parent;
+    if (package.has_parent()) {
+        imported.parent = import_parent(work, package.parent());
+        parent = work.load(as_bytes(imported.parent->object()), as_bytes(imported.parent->sensitive()));
     }
-    return keys;
+    for (const auto& entry : package.entries()) {
+        auto key = described(entry);
+        if (!entry.has_sensitive())
+            key.set_sensitive(to_string(work.import(importable(entry))));
+        const auto object = load(work, parent, key);
+        on_loaded(entry.label(), object);
+        if (entry.has_enveloped())
+            if (const auto verdict = check_enveloped(work, object, entry, package); !verdict)
+                return verdict.refusal();
+        imported.keys.push_back(std::move(key));
+    }
+    return imported;
 }
 
 void load_module_key(tpm::SecurityModule::Work& work, const package::DevicePart& device, const OnLoaded& on_loaded)
@@ -172,14 +197,14 @@ Result<Restored> restore(tpm::SecurityModule& module, tpm::SecurityModule::Work&
         if (const auto verdict = check_central_set(backup->device()); !verdict)
             return verdict.refusal();
     }
-    auto keys = import_keys(work, *data, on_loaded);
-    if (!keys)
-        return keys.refusal();
+    auto imported = import_keys(work, *data, on_loaded);
+    if (!imported)
+        return imported.refusal();
     if (with_module_key)
         load_module_key(work, backup->device(), on_loaded);
     else
         clear_module_key(*backup->mutable_device());
-    return Restored{*std::move(backup), *std::move(data), *std::move(keys)};
+    return Restored{*std::move(backup), *std::move(data), *std::move(imported)};
 }
 
 lifecycle::Personalization file_of(const Restored& restored, BytesView record, bool receipt)
@@ -198,7 +223,9 @@ lifecycle::Personalization file_of(const Restored& restored, BytesView record, b
     }
     *file.mutable_certificates() = device.certificates();
     file.set_central_set(device.central_set());
-    file.mutable_keys()->Assign(restored.keys.begin(), restored.keys.end());
+    if (restored.imported.parent)
+        *file.mutable_parent() = *restored.imported.parent;
+    file.mutable_keys()->Assign(restored.imported.keys.begin(), restored.imported.keys.end());
     file.set_record(to_string(record));
     file.set_receipt(receipt);
     return file;

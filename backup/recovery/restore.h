@@ -27,11 +27,16 @@ Result<package::BackupContent> open_backup(tpm::SecurityModule::Work& work, cons
 // Sees each object while it is loaded; the module key's label is empty.
 using OnLoaded = std::function<void(const std::string& label, const tpm::Transient& object)>;
 
-// Imports and loads every key of the data package and opens every opaque secret; what comes back is loadable for as
-// long as the TPM is not cleared. Refusal(package_invalid) for a secret that cannot be opened. [7 a key, 8 an opaque
-// secret]
-Result<std::vector<lifecycle::DataKey>> import_keys(tpm::SecurityModule::Work& work,
-                                                    const package::DataPackage& package, const OnLoaded& on_loaded);
+// What is loadable for as long as the TPM is not cleared.
+struct ImportedKeys {
+    std::optional<lifecycle::Parent> parent; // of the keys that may leave as files
+    std::vector<lifecycle::DataKey> keys;
+};
+// Imports and loads every key of the data package and opens every opaque secret; what is under a parent is loaded as it
+// came, and the parent itself imported once. Refusal(package_invalid) for a secret that cannot be opened. [7 a key and
+// for the parent, 8 an opaque secret, 2 a key under the parent]
+Result<ImportedKeys> import_keys(tpm::SecurityModule::Work& work, const package::DataPackage& package,
+                                 const OnLoaded& on_loaded);
 // Loads the module key, by the last use of `work`. [4]
 void load_module_key(tpm::SecurityModule::Work& work, const package::DevicePart& device, const OnLoaded& on_loaded);
 
@@ -39,12 +44,11 @@ void load_module_key(tpm::SecurityModule::Work& work, const package::DevicePart&
 struct Restored {
     package::BackupContent backup;
     package::DataPackage data;
-    std::vector<lifecycle::DataKey> keys;
+    ImportedKeys imported;
 };
 
 // Brings back what the record holds, after a check that it is this TPM's: its identity key, and for the module key the
-// epoch. Ends `work` with the module key. Nothing is written. [9, 7 a key, 8 an opaque secret, 4 for the
-// module key]
+// epoch. Ends `work` with the module key. Nothing is written. [9, what import_keys() costs, 4 for the module key]
 Result<Restored> restore(tpm::SecurityModule& module, tpm::SecurityModule::Work& work, const package::Record& record,
                          bool with_module_key, const pki::Trust& trust, const OnLoaded& on_loaded);
 

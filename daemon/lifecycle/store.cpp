@@ -32,7 +32,7 @@ bool known(const Chip& chip)
 
 bool known(const Personalization& file)
 {
-    return none_unknown(file, file.module_key()) &&
+    return none_unknown(file, file.module_key(), file.parent()) &&
         std::ranges::all_of(file.keys(), [](const auto& key) { return none_unknown(key); });
 }
 
@@ -51,7 +51,9 @@ bool sound(const Chip& chip)
 
 bool sound(const Personalization& file)
 {
-    return file.sequence() % 2 == 1 && !file.record().empty() && !file.identity_certificate().empty();
+    const bool parent = !file.parent().object().empty() && !file.parent().sensitive().empty();
+    return file.sequence() % 2 == 1 && !file.record().empty() && !file.identity_certificate().empty() &&
+        parent == file.has_parent() && parent == std::ranges::any_of(file.keys(), &DataKey::key_file);
 }
 
 Bytes digest(BytesView message) { return structures::digest(TPM2_ALG_SHA256, message); }

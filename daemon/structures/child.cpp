@@ -44,6 +44,12 @@ bool is_importable_parent(const TPMT_PUBLIC& object)
         to_pkey(object);
 }
 
+bool is_child(const TPMT_PUBLIC& object)
+{
+    constexpr TPMA_OBJECT both = TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT;
+    return (object.objectAttributes & both) == TPMA_OBJECT_FIXEDPARENT;
+}
+
 Secret make_parent_seed() { return random_secret(digest_size(TPM2_ALG_SHA256)); }
 
 Importable wrap_parent(const TPMT_PUBLIC& storage_key, const TPMT_PUBLIC& parent, const Secret& scalar,

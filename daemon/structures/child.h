@@ -17,6 +17,10 @@ TPMT_PUBLIC importable_parent(BytesView x, BytesView y);
 // Exactly this template, with a point of the curve.
 bool is_importable_parent(const TPMT_PUBLIC& object);
 
+// Whether an object, once loaded, is under such a parent: nothing else has fixedParent without fixedTPM, since the one
+// follows from the other below a parent of the TPM's own.
+bool is_child(const TPMT_PUBLIC& object);
+
 // As long as the digest of the parent's nameAlg. It opens every object under the parent: as secret as all of them.
 Secret make_parent_seed();
 

@@ -163,7 +163,8 @@ const TPMT_PUBLIC& SecurityModule::storage_key()
 
 const TPMT_PUBLIC& SecurityModule::identity_key()
 {
-    identity();
+    if (identity_.object || identity_.name.empty()) // otherwise a trial lends the public area alone
+        identity();
     return identity_.area;
 }
 

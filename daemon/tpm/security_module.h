@@ -121,6 +121,8 @@ public:
         // The loadable TPM2B_PRIVATE of an importable object. [3]
         Bytes import(const structures::Importable& importable);
         Transient load(BytesView object, BytesView sensitive); // TPM2B_PUBLIC, TPM2B_PRIVATE [3]
+        // Under a loaded parent that the empty authorization value opens (structures/child.h). [1]
+        Transient load_child(const Transient& parent, BytesView object, BytesView sensitive);
         Secret unseal(const Transient& sealed); // [2]
         structures::Attestation certify(const Transient& object, BytesView qualifying_data); // [1]
         Bytes name(const Transient& object) const; // as the TPM told it when the object was loaded [0]
@@ -157,9 +159,10 @@ public:
         bool dirty_ = false; // a command failed: the session still carries its policy
     };
 
-    // The chip storage key and the identity key, for the time of its life: those that stand in the TPM or, where none
-    // does, the same ones as a preparation would make, which leave no trace. [0; 1 for each that is missing and what
-    // make_room() costs]
+    // The chip storage key and the identity key's public part, for the time of its life: those that stand in the TPM
+    // or, where none does, the same ones as a preparation would make, which leave no trace. The identity key is not
+    // there to sign: a small TPM's other two places are for a key and its parent. [0; 2 for each that is missing, and
+    // what make_room() costs]
     class Trial {
     public:
         explicit Trial(SecurityModule& module);
@@ -167,14 +170,16 @@ public:
     private:
         class Lent {
         public:
-            Lent(SecurityModule& module, Primary& key);
+            enum class Part { whole, public_area };
+            Lent(SecurityModule& module, Primary& key, Part part);
             ~Lent();
             Lent(const Lent&) = delete;
             Lent& operator=(const Lent&) = delete;
 
         private:
             Primary& key_;
-            Transient made_; // nothing: the key stands in the TPM
+            Transient made_;
+            bool lent_ = false; // the key does not stand in the TPM
         };
         Lent storage_, identity_;
     };

@@ -6,12 +6,12 @@
 namespace imprint::tpm {
 
 SecurityModule::Trial::Trial(SecurityModule& module)
-    : storage_(module, module.storage_)
-    , identity_(module, module.identity_)
+    : storage_(module, module.storage_, Lent::Part::whole)
+    , identity_(module, module.identity_, Lent::Part::public_area)
 {
 }
 
-SecurityModule::Trial::Lent::Lent(SecurityModule& module, Primary& key)
+SecurityModule::Trial::Lent::Lent(SecurityModule& module, Primary& key, Part part)
     : key_(key)
 {
     if (!key.object)
@@ -19,13 +19,17 @@ SecurityModule::Trial::Lent::Lent(SecurityModule& module, Primary& key)
     if (key.object)
         return;
     made_ = module.create_primary(key.area_template(), key.area);
+    lent_ = true;
     key.name = structures::name_of(key.area);
-    key.object = {made_.tr()};
+    if (part == Part::whole)
+        key.object = {made_.tr()};
+    else
+        made_.flush();
 }
 
 SecurityModule::Trial::Lent::~Lent()
 {
-    if (made_.tr() == ESYS_TR_NONE)
+    if (!lent_)
         return;
     key_.object = {};
     key_.area = {};

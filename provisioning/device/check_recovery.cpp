@@ -20,13 +20,19 @@ Bytes name_of(std::string_view object)
 }
 
 // Of what the files have, all has to come back; they may lack a key that was added to the record since.
-void require_same_keys(const lifecycle::Personalization& file, const Names& names)
+void require_same_keys(const lifecycle::Personalization& file, const Names& names,
+                       const std::optional<lifecycle::Parent>& parent)
 {
+    const auto fail = [](const std::string& words) {
+        throw Error(Reason::key_mismatch, "the record would not give back the " + words + " that the device has");
+    };
     const auto require = [&](const std::string& label, const std::string& object, const std::string& words) {
         const auto found = names.find(label);
         if (found == names.end() || found->second != name_of(object))
-            throw Error(Reason::key_mismatch, "the record would not give back the " + words + " that the device has");
+            fail(words);
     };
+    if (file.has_parent() && (!parent || name_of(parent->object()) != name_of(file.parent().object())))
+        fail("parent of key files");
     for (const auto& key : file.keys())
         require(key.label(), key.object(), "key " + key.label());
     if (names.contains("") && file.has_module_key())
@@ -41,7 +47,7 @@ Recoverable describe(const recovery::Restored& restored, const package::RecordCo
     found.recorded = pki::Time(std::chrono::seconds(content.time()));
     found.identity_kind = restored.data.identity_kind();
     found.identity_value = restored.data.identity_value();
-    for (const auto& key : restored.keys)
+    for (const auto& key : restored.imported.keys)
         found.keys.push_back(key.label());
     found.operating = restored.backup.device().has_module_object();
     return found;
@@ -98,7 +104,7 @@ Recoverable Device::Impl::try_out(const package::Record& record, const pki::Trus
     });
     const auto* newest = known_.files.newest();
     if (newest != nullptr && newest->sequence() == record.content.sequence())
-        require_same_keys(*newest, names);
+        require_same_keys(*newest, names, restored.imported.parent);
     progress(100, "recoverable");
     return describe(restored, record.content);
 }

@@ -141,6 +141,15 @@ Job job_of(const TPMT_PUBLIC& area, const lifecycle::Personalization& file, cons
     throw Error(Reason::internal, "an unknown use of a key");
 }
 
+tpm::Transient load(tpm::SecurityModule::Work& work, const lifecycle::Personalization& file,
+                    const lifecycle::DataKey& key)
+{
+    if (!key.key_file())
+        return work.load(as_bytes(key.object()), as_bytes(key.sensitive()));
+    const auto parent = work.load(as_bytes(file.parent().object()), as_bytes(file.parent().sensitive()));
+    return work.load_child(parent, as_bytes(key.object()), as_bytes(key.sensitive()));
+}
+
 } // namespace
 
 const lifecycle::DataKey& find_key(const lifecycle::Personalization& file, std::string_view label)
@@ -174,7 +183,7 @@ Secret use_key(tpm::Worker& worker, const lifecycle::Personalization& file, cons
     const auto job = job_of(area, file, key, use);
     return worker.call([&](tpm::SecurityModule& module) {
         tpm::SecurityModule::Work work(module);
-        const auto loaded = work.load(as_bytes(key.object()), as_bytes(key.sensitive()));
+        const auto loaded = load(work, file, key);
         return job(work, loaded);
     });
 }

@@ -14,16 +14,30 @@ struct Expected {
     Bytes name, qualified_name;
 };
 
+TPMT_PUBLIC granted_area(std::string_view object)
+{
+    return structures::unmarshal<TPM2B_PUBLIC>(as_bytes(object)).or_throw().publicArea;
+}
+
+// Of the parent that was granted for key files: loaded under this chip's storage key. Empty where there is none.
+Bytes qualified_name_of_parent(const Claim& claim, const package::DataPackage& package)
+{
+    if (!package.has_parent())
+        return {};
+    return structures::qualified_name_of_child(claim.storage_key_qualified_name,
+                                               granted_area(package.parent().object()));
+}
+
 // Labels to what TPM2_Certify has to say; the module key's label is empty.
 std::map<std::string, Expected> expected_keys(const Claim& claim, const Granted& granted)
 {
+    const Bytes parent = qualified_name_of_parent(claim, granted.package);
     std::map<std::string, Expected> keys;
     keys[""] = {structures::name_of(granted.module_key.area), granted.module_key.qualified_name};
     for (const auto& entry : granted.package.entries()) {
-        const auto object = structures::unmarshal<TPM2B_PUBLIC>(as_bytes(entry.object())).or_throw();
-        keys[entry.label()] = {
-            structures::name_of(object.publicArea),
-            structures::qualified_name_of_child(claim.storage_key_qualified_name, object.publicArea)};
+        const auto area = granted_area(entry.object());
+        const auto& above = entry.has_sensitive() ? parent : claim.storage_key_qualified_name;
+        keys[entry.label()] = {structures::name_of(area), structures::qualified_name_of_child(above, area)};
     }
     return keys;
 }

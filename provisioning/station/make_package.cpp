@@ -3,6 +3,8 @@
 
 #include "backup/package/opaque_secret.h"
 #include "daemon/pki/issue.h"
+#include "daemon/structures/child.h"
+#include "daemon/structures/marshal.h"
 #include "provisioning/station/channel_key.h"
 
 #include <algorithm>
@@ -13,6 +15,35 @@ namespace {
 
 constexpr auto clock_tolerance = std::chrono::hours(1);
 constexpr std::size_t opening_secret_size = 32;
+
+// Of the keys in one package that may leave as files; forgotten with their private parts.
+class FreshParent {
+public:
+    package::Parent wrap(const TPMT_PUBLIC& storage_key) const
+    {
+        const auto wrapped = structures::wrap_parent(storage_key, area_, private_value(pair_.get()), seed_);
+        package::Parent parent;
+        parent.set_object(to_string(wrapped.object));
+        parent.set_duplicate(to_string(wrapped.duplicate));
+        parent.set_seed(to_string(wrapped.seed));
+        return parent;
+    }
+    structures::Loadable make_child(const TPMT_PUBLIC& object, const Secret& value) const
+    {
+        return structures::make_child(area_, seed_, object, value);
+    }
+
+private:
+    static TPMT_PUBLIC area_of(const EVP_PKEY* pair)
+    {
+        const auto point = public_area(pair, structures::KeyUse::decrypt).unique.ecc;
+        return structures::importable_parent(structures::view(point.x), structures::view(point.y));
+    }
+
+    pki::Key pair_ = make_pair(PairKind::p256);
+    TPMT_PUBLIC area_ = area_of(pair_.get());
+    Secret seed_ = structures::make_parent_seed();
+};
 
 pki::DataKeyUse use_of(const PairKey& pair)
 {
@@ -25,12 +56,13 @@ pki::DataKeyUse use_of(const PairKey& pair)
 class EntryMaker {
 public:
     EntryMaker(const Station& station, Store& store, const Claim& claim, const pki::DeviceIdentity& identity,
-               pki::Time now)
+               pki::Time now, const std::optional<FreshParent>& parent)
         : station_(station)
         , store_(store)
         , claim_(claim)
         , identity_(identity)
         , now_(now)
+        , parent_(parent)
     {
     }
 
@@ -38,8 +70,6 @@ public:
     {
         package::Entry entry;
         entry.set_label(what.label);
-        if (what.key_file)
-            entry.set_key_file(true);
         const auto verdict = std::visit([&](const auto& kind) { return fill(entry, what, kind); }, what.what);
         if (!verdict)
             return verdict.refusal();
@@ -47,6 +77,16 @@ public:
     }
 
 private:
+    // For the parent, or for the chip storage key itself.
+    void put(package::Entry& entry, const ProfileEntry& what, const TPMT_PUBLIC& object, const Secret& value) const
+    {
+        if (!what.key_file)
+            return wrap(entry, object, value);
+        const auto child = parent_.value().make_child(object, value);
+        entry.set_object(to_string(child.object));
+        entry.set_sensitive(to_string(child.sensitive));
+    }
+
     void wrap(package::Entry& entry, const TPMT_PUBLIC& object, const Secret& value) const
     {
         const auto wrapped = structures::wrap(claim_.storage_key, object, value);
@@ -55,10 +95,10 @@ private:
         entry.set_seed(to_string(wrapped.seed));
     }
 
-    Verdict fill(package::Entry& entry, const ProfileEntry&, const DerivedKey& key) const
+    Verdict fill(package::Entry& entry, const ProfileEntry& what, const DerivedKey& key) const
     {
-        wrap(entry, structures::importable_hmac_key({}),
-             derive_channel_key(station_.master_key, key.derived_as, key.version, identity_));
+        put(entry, what, structures::importable_hmac_key({}),
+            derive_channel_key(station_.master_key, key.derived_as, key.version, identity_));
         return accepted();
     }
 
@@ -67,7 +107,7 @@ private:
         const auto key = pair.from_pool ? take(pair.kind) : make_pair(pair.kind);
         if (!key)
             return key.refusal();
-        wrap(entry, public_area(key->get(), pair.use), private_value(key->get()));
+        put(entry, what, public_area(key->get(), pair.use), private_value(key->get()));
         if (pair.certificate)
             entry.set_certificate(to_string(certify(key->get(), what.label, pair).der()));
         return accepted();
@@ -104,6 +144,7 @@ private:
     const Claim& claim_;
     const pki::DeviceIdentity& identity_;
     pki::Time now_;
+    const std::optional<FreshParent>& parent_; // there if any entry is for a key file
 };
 
 } // namespace
@@ -117,7 +158,10 @@ Result<package::DataPackage> make_package(const Station& station, Store& store, 
     package.set_identity_kind(identity.kind);
     package.set_identity_value(identity.value);
     package.set_sequence(claim.sequence());
-    const EntryMaker maker(station, store, claim, identity, now);
+    std::optional<FreshParent> parent;
+    if (std::ranges::any_of(station.profile.entries, &ProfileEntry::key_file))
+        *package.mutable_parent() = parent.emplace().wrap(claim.storage_key);
+    const EntryMaker maker(station, store, claim, identity, now, parent);
     for (const auto& what : station.profile.entries) {
         auto entry = maker.make(what);
         if (!entry)

@@ -11,7 +11,7 @@ namespace imprint::station {
 namespace {
 
 // Bounds of what stands in a package, in bytes.
-constexpr std::size_t head = 512; // version, chip, identity, sequence
+constexpr std::size_t head = 1024; // version, chip, identity, sequence, the parent of keys that may leave as files
 constexpr std::size_t keyed_hash = 448; // an entry with its label, public area, wrap and seed
 constexpr std::size_t certificate_names = 1536; // a certificate but for its key
 constexpr std::size_t envelope = 512;

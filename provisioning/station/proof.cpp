@@ -2,6 +2,7 @@
 #include "provisioning/station/proof.h"
 
 #include "daemon/protobuf/canonical.h"
+#include "daemon/structures/child.h"
 #include "daemon/structures/marshal.h"
 #include "daemon/structures/name.h"
 #include "provisioning/station/proof.pb.h"
@@ -17,14 +18,18 @@ constexpr std::size_t max_proof = 256 * 1024; // 65 keys with a certificate, an 
 
 Refusal invalid(const std::string& detail) { return {Reason::record_invalid, "the proof " + detail}; }
 
+Bytes granted_area(std::string_view object)
+{
+    return structures::marshal(structures::unmarshal<TPM2B_PUBLIC>(as_bytes(object)).or_throw().publicArea);
+}
+
 Bytes area_of(const Granted& granted, const std::string& label)
 {
     if (label.empty())
         return structures::marshal(granted.module_key.area);
     for (const auto& entry : granted.package.entries())
         if (entry.label() == label)
-            return structures::marshal(
-                structures::unmarshal<TPM2B_PUBLIC>(as_bytes(entry.object())).or_throw().publicArea);
+            return granted_area(entry.object());
     throw Error(Reason::internal, "a key was proven that was not granted");
 }
 
@@ -69,16 +74,36 @@ Result<Signer> signer_of(const KeptProof& proof, const package::Record& record)
     return Signer{*area, structures::qualified_name_of_primary(TPM2_RH_ENDORSEMENT, *area)};
 }
 
-// A child of the storage key, loaded in this TPM.
+// The Qualified Names of what keys were loaded under.
+struct Above {
+    Bytes storage_key;
+    Bytes parent; // of keys that may leave as files; empty where the package has none
+};
+
+Result<Above> above_of(const KeptProof& proof, BytesView storage_key_name)
+{
+    Above above{structures::qualified_name_of_primary(TPM2_RH_ENDORSEMENT, storage_key_name), {}};
+    if (!proof.has_parent())
+        return above;
+    const auto parent = structures::unmarshal<TPMT_PUBLIC>(as_bytes(proof.parent()));
+    if (!parent || !structures::is_importable_parent(*parent))
+        return invalid("has a parent that is not of its template");
+    above.parent = structures::qualified_name_of_child(above.storage_key, *parent);
+    return above;
+}
+
+// Loaded in this TPM, under the storage key or the parent there.
 Result<TPMT_PUBLIC> check_object(const ProvenObject& object, const structures::Expectation& expected,
-                                 BytesView storage_key_qualified_name)
+                                 const Above& above)
 {
     const auto area = structures::unmarshal<TPMT_PUBLIC>(as_bytes(object.object()));
     if (!area)
         return invalid("has an object that cannot be read");
+    if (structures::is_child(*area) && above.parent.empty())
+        return invalid("lacks the parent of " + object.label());
     const auto attest = structures::check_certify(
         {to_bytes(object.attest()), to_bytes(object.signature())}, expected, structures::name_of(*area),
-        structures::qualified_name_of_child(storage_key_qualified_name, *area));
+        structures::qualified_name_of_child(structures::is_child(*area) ? above.parent : above.storage_key, *area));
     if (!attest)
         return attest.refusal();
     return *area;
@@ -99,6 +124,8 @@ Bytes keep_proof(const protocol::Backup& backup, const Claim& claim, const Asked
         object.set_attest(key.certified().attest());
         object.set_signature(key.certified().signature());
     }
+    if (granted.package.has_parent())
+        proof.set_parent(to_string(granted_area(granted.package.parent().object())));
     return protobuf::serialize(proof);
 }
 
@@ -121,12 +148,14 @@ Result<Proven> verify_proof(BytesView bytes, BytesView record_bytes, BytesView m
     if (!signer)
         return signer.refusal();
 
-    const Bytes parent = structures::qualified_name_of_primary(TPM2_RH_ENDORSEMENT, binding->storage_key_name);
+    const auto above = above_of(*proof, binding->storage_key_name);
+    if (!above)
+        return above.refusal();
     const Bytes qualifying_data = to_bytes(proof->qualifying_data());
     std::set<std::string> labels;
     Proven proven;
     for (const auto& key : proof->keys()) {
-        const auto area = check_object(key, {signer->area, signer->qualified_name, qualifying_data}, parent);
+        const auto area = check_object(key, {signer->area, signer->qualified_name, qualifying_data}, *above);
         if (!area)
             return area.refusal();
         if (!labels.insert(key.label()).second)

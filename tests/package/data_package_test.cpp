@@ -5,6 +5,7 @@
 #include "daemon/structures/policy.h"
 #include "daemon/structures/wrap.h"
 #include "tests/package/software_device.h"
+#include "tests/package/software_parent.h"
 
 #include <gtest/gtest.h>
 
@@ -55,13 +56,30 @@ struct Case {
     std::function<void(DataPackage&)> change;
 };
 
-void change_object(DataPackage& package, const std::function<void(TPMT_PUBLIC&)>& change)
+void change_object(DataPackage& package, const std::function<void(TPMT_PUBLIC&)>& change, int which = 0)
 {
-    auto& entry = *package.mutable_entries(0);
+    auto& entry = *package.mutable_entries(which);
     auto object = structures::unmarshal<TPM2B_PUBLIC>(as_bytes(entry.object())).or_throw();
     change(object.publicArea);
     object.size = 0; // marshalled anew
     entry.set_object(to_string(structures::marshal(object)));
+}
+
+const test::SoftwareParent& software_parent()
+{
+    static const test::SoftwareParent one;
+    return one;
+}
+
+// Beside the two importable keys, two that may leave as files: "file" and "file.hmac".
+DataPackage with_children()
+{
+    auto package = device().data_package(7);
+    *package.mutable_parent() = software_parent().wrapped_for(device().storage_key);
+    *package.add_entries() = software_parent().child("file");
+    *package.add_entries() =
+        software_parent().child("file.hmac", structures::importable_hmac_key({}), random_secret(32));
+    return package;
 }
 
 Entry* add_secret(DataPackage& package)
@@ -79,13 +97,125 @@ Entry* add_secret(DataPackage& package)
 
 TEST(DataPackages, CarrySecretsAndKeysThatMayLeaveAsFiles)
 {
-    auto original = device().data_package(7);
-    original.mutable_entries(0)->set_key_file(true);
+    auto original = with_children();
     add_secret(original);
     const auto parsed = parse_data_package(serialize(original), device().chip, 7);
     ASSERT_TRUE(parsed) << parsed.refusal().detail;
-    EXPECT_TRUE(parsed->entries(0).key_file());
-    EXPECT_EQ(parsed->entries(2).enveloped(), "enveloped");
+    EXPECT_EQ(serialize(*parsed), serialize(original));
+    EXPECT_EQ(parsed->entries(2).label(), "file");
+    EXPECT_EQ(parsed->entries(4).enveloped(), "enveloped");
+}
+
+// What the TPM would take, and what it would not, must not come from a station.
+TEST(DataPackages, KeysThatMayLeaveAsFilesAreUnderAParentOfItsTemplate)
+{
+    const structures::SoftwareKey key;
+    const auto parent = [](DataPackage& p, const structures::Importable& wrapped) {
+        p.mutable_parent()->set_object(to_string(wrapped.object));
+        p.mutable_parent()->set_duplicate(to_string(wrapped.duplicate));
+        p.mutable_parent()->set_seed(to_string(wrapped.seed));
+    };
+    const auto with_parent = [&](const std::function<void(TPMT_PUBLIC&)>& change) {
+        return [&, change](DataPackage& p) {
+            auto area = software_parent().area();
+            change(area);
+            area.unique.ecc = key.in(area).unique.ecc;
+            parent(p, structures::wrap(device().storage_key, area, key.scalar()));
+        };
+    };
+    const std::vector<Case> cases{
+        {"children without a parent", [](auto& p) { p.clear_parent(); }},
+        {"a parent without children", [](auto& p) { p.mutable_entries()->DeleteSubrange(2, 2); }},
+        {"an empty parent", [](auto& p) { p.mutable_parent()->Clear(); }},
+        {"a parent without an outer wrap", [](auto& p) { p.mutable_parent()->set_seed(std::string(2, '\0')); }},
+        {"a parent with an empty sensitive area",
+         [](auto& p) { p.mutable_parent()->set_duplicate(std::string(2, '\0')); }},
+        {"a parent with a trailing byte", [](auto& p) { p.mutable_parent()->mutable_object()->push_back('\0'); }},
+        {"a parent with an unknown field",
+         [](auto& p) { p.mutable_parent()->mutable_unknown_fields()->append("\x78\x01"); }},
+        {"a parent with a policy", with_parent([](auto& area) {
+             area.authPolicy = structures::to_tpm2b<TPM2B_DIGEST>(structures::policy_command_code(TPM2_CC_Duplicate));
+         })},
+        {"a parent with lockout", with_parent([](auto& area) { area.objectAttributes &= ~TPMA_OBJECT_NODA; })},
+        {"a parent that signs", with_parent([](auto& area) {
+             area.objectAttributes = (area.objectAttributes & ~TPMA_OBJECT_DECRYPT) | TPMA_OBJECT_SIGN_ENCRYPT;
+         })},
+        {"a parent that decrypts anything",
+         with_parent([](auto& area) { area.objectAttributes &= ~TPMA_OBJECT_RESTRICTED; })},
+        {"a parent with AES-256",
+         with_parent([](auto& area) { area.parameters.eccDetail.symmetric.keyBits.aes = 256; })},
+        {"a key for a parent",
+         [&](auto& p) {
+             parent(p,
+                    structures::wrap(device().storage_key, structures::importable_ecc_key(key.x(), key.y(), {}),
+                                     key.scalar()));
+         }},
+        {"the storage key for a parent",
+         [](auto& p) {
+             p.mutable_parent()->set_object(
+                 to_string(structures::marshal(TPM2B_PUBLIC{.size = 0, .publicArea = device().storage_key})));
+         }},
+    };
+    EXPECT_EQ(refusal_of(serialize(with_children())), std::nullopt);
+    for (const auto& [what, change] : cases) {
+        auto package = with_children();
+        change(package);
+        EXPECT_EQ(refusal_of(serialize(package)), Reason::package_invalid) << what;
+    }
+}
+
+TEST(DataPackages, ChildrenAreKeysForOneUseThatNobodyDuplicates)
+{
+    const std::vector<Case> cases{
+        {"wrapped in two ways", [](auto& p) { p.mutable_entries(2)->set_duplicate(p.entries(0).duplicate()); }},
+        {"with a seed", [](auto& p) { p.mutable_entries(2)->set_seed(p.entries(0).seed()); }},
+        {"with an empty seed", [](auto& p) { p.mutable_entries(2)->set_seed(""); }},
+        {"nothing", [](auto& p) { p.mutable_entries(2)->set_sensitive(""); }},
+        {"an empty sensitive area", [](auto& p) { p.mutable_entries(2)->set_sensitive(std::string(2, '\0')); }},
+        {"a trailing byte", [](auto& p) { p.mutable_entries(2)->mutable_sensitive()->push_back('\0'); }},
+        {"a byte less", [](auto& p) { p.mutable_entries(2)->mutable_sensitive()->pop_back(); }},
+        {"a key and a secret", [](auto& p) { p.mutable_entries(2)->set_enveloped("secret"); }},
+        {"another's certificate",
+         [](auto& p) { p.mutable_entries(2)->set_certificate(to_string(device().identity.certificate.der())); }},
+        {"an importable key's public area", [](auto& p) { p.mutable_entries(2)->set_object(p.entries(0).object()); }},
+        {"the public area of a child without its sensitive one",
+         [](auto& p) {
+             auto& entry = *p.mutable_entries(0);
+             entry.set_object(p.entries(2).object());
+         }},
+        {"a secret under the parent",
+         [](auto& p) {
+             auto child = software_parent().child("secret", structures::importable_sealed_data({}), random_secret(32));
+             child.set_enveloped("enveloped");
+             *p.add_entries() = child;
+         }},
+        {"sealed data under the parent",
+         [](auto& p) {
+             *p.add_entries() =
+                 software_parent().child("secret", structures::importable_sealed_data({}), random_secret(32));
+         }},
+    };
+    for (const auto& [what, change] : cases) {
+        auto package = with_children();
+        change(package);
+        EXPECT_EQ(refusal_of(serialize(package)), Reason::package_invalid) << what;
+    }
+    const auto refused = [](const std::function<void(TPMT_PUBLIC&)>& change) {
+        auto package = with_children();
+        change_object(package, change, 2);
+        return refusal_of(serialize(package));
+    };
+    EXPECT_EQ(refused([](auto&) {}), std::nullopt);
+    for (const TPMA_OBJECT bit :
+         {TPMA_OBJECT_FIXEDTPM, TPMA_OBJECT_ENCRYPTEDDUPLICATION, TPMA_OBJECT_RESTRICTED, TPMA_OBJECT_DECRYPT})
+        EXPECT_EQ(refused([&](auto& area) { area.objectAttributes |= bit; }), Reason::package_invalid) << bit;
+    for (const TPMA_OBJECT bit : {TPMA_OBJECT_FIXEDPARENT, TPMA_OBJECT_USERWITHAUTH, TPMA_OBJECT_SIGN_ENCRYPT})
+        EXPECT_EQ(refused([&](auto& area) { area.objectAttributes &= ~bit; }), Reason::package_invalid) << bit;
+    EXPECT_EQ(refused([](auto& area) {
+                  area.authPolicy = structures::to_tpm2b<TPM2B_DIGEST>(structures::policy_command_code(TPM2_CC_Sign));
+              }),
+              Reason::package_invalid);
+    EXPECT_EQ(refused([](auto& area) { area.nameAlg = TPM2_ALG_NULL; }), Reason::package_invalid);
 }
 
 TEST(DataPackages, KeysForMoreThanOneUseAreRefused)
@@ -132,12 +262,10 @@ TEST(DataPackages, WhatIsNotAsItMustBeIsRefused)
         {"unknown field", [](auto& p) { p.mutable_unknown_fields()->append("\x78\x01"); }},
         {"unknown field of an entry",
          [](auto& p) { p.mutable_entries(0)->mutable_unknown_fields()->append("\x78\x01"); }},
-        {"key file that is none", [](auto& p) { p.mutable_entries(0)->set_key_file(false); }},
         {"a key with a secret", [](auto& p) { p.mutable_entries(0)->set_enveloped("secret"); }},
         {"a secret without any", [](auto& p) { add_secret(p)->clear_enveloped(); }},
         {"a secret that is too large",
          [](auto& p) { add_secret(p)->set_enveloped(std::string(max_enveloped + 1, 'a')); }},
-        {"a secret as a key file", [](auto& p) { add_secret(p)->set_key_file(true); }},
     };
     for (const auto& [what, change] : cases) {
         auto package = device().data_package(7);

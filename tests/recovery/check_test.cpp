@@ -12,16 +12,6 @@ protected:
     {
         return box.device().check_recovery(archive.address(), sequence, {}, box.cancel);
     }
-    // What there is in the TPM: persistent and transient objects, sessions, indices.
-    std::string handles() const
-    {
-        std::string all;
-        for (const std::uint8_t range : Bytes{0x80, 0x81, 0x01, 0x02, 0x03}) {
-            const Bytes ask{0x80, 0x01, 0, 0, 0, 22, 0, 0, 0x01, 0x7a, 0, 0, 0, 0x01, range, 0, 0, 0, 0, 0, 0, 0x40};
-            all += hex(box.tpm.send(ask)) + "\n";
-        }
-        return all;
-    }
     template <class F>
     auto without_trace(F call)
     {

@@ -32,6 +32,16 @@ protected:
         box.tpm.clear();
         box.boot();
     }
+    // What there is in the TPM: persistent and transient objects, sessions, indices.
+    std::string handles() const
+    {
+        std::string all;
+        for (const std::uint8_t range : Bytes{0x80, 0x81, 0x01, 0x02, 0x03}) {
+            const Bytes ask{0x80, 0x01, 0, 0, 0, 22, 0, 0, 0x01, 0x7a, 0, 0, 0, 0x01, range, 0, 0, 0, 0, 0, 0, 0x40};
+            all += hex(box.tpm.send(ask)) + "\n";
+        }
+        return all;
+    }
     void expect_refused(BytesView record, Reason reason, const std::string& what)
     {
         const auto before = box.files();

@@ -154,18 +154,22 @@ protocol::Message DeviceSide::backup(BytesView bytes)
     const auto package = package::parse_data_package(as_bytes(grant.data_package())).or_throw();
     protocol::Message message;
     auto& backup = *message.mutable_backup();
-    const auto prove = [&](const std::string& label, BytesView object, BytesView sensitive) {
-        const auto loaded = work_->load(object, sensitive);
+    const auto prove = [&](const std::string& label, const tpm::Transient& loaded) {
         auto& key = *backup.add_keys();
         key.set_label(label);
         set(*key.mutable_certified(), work_->certify(loaded, qualifying_data_));
     };
-    for (const auto& entry : package.entries()) {
-        const structures::Importable importable{to_bytes(entry.object()), to_bytes(entry.duplicate()),
-                                                to_bytes(entry.seed())};
-        prove(entry.label(), importable.object, work_->import(importable));
-    }
-    prove("", module_key_.object, module_key_.sensitive);
+    const auto load = [&](const auto& wrapped) {
+        const structures::Importable importable{to_bytes(wrapped.object()), to_bytes(wrapped.duplicate()),
+                                                to_bytes(wrapped.seed())};
+        return work_->load(importable.object, work_->import(importable));
+    };
+    const auto parent = package.has_parent() ? load(package.parent()) : tpm::Transient();
+    for (const auto& entry : package.entries())
+        prove(entry.label(),
+              entry.has_sensitive() ? work_->load_child(parent, as_bytes(entry.object()), as_bytes(entry.sensitive()))
+                                    : load(entry));
+    prove("", work_->load(module_key_.object, module_key_.sensitive));
     work_.reset();
     backup.set_record(to_string(record(grant, epoch_ + 1)));
     device_.identity_certificate = to_bytes(grant.identity_certificate());

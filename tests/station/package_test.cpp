@@ -3,6 +3,7 @@
 #include "backup/package/data_package.h"
 #include "backup/package/opaque_secret.h"
 #include "daemon/base/file.h"
+#include "daemon/structures/child.h"
 #include "daemon/structures/marshal.h"
 #include "provisioning/station/make_package.h"
 #include "tests/station/fixture.h"
@@ -54,6 +55,12 @@ protected:
     }
 };
 
+// A child's sensitive area but for its sizes, in clear by nature.
+BytesView child_of(const package::Entry& entry)
+{
+    return entry.has_sensitive() ? as_bytes(entry.sensitive()).subspan(4) : BytesView();
+}
+
 pki::Certificate certificate_of(const package::Entry& entry)
 {
     return pki::Certificate::from_der(as_bytes(entry.certificate())).or_throw();
@@ -85,6 +92,19 @@ TEST_F(Packages, B5_B13_CertificatesOfPairsLeadToTheManufacturer)
     EXPECT_EQ(certificates, 8);
 }
 
+TEST_F(Packages, B20_KeysForFilesAndNoOthersAreUnderAParent)
+{
+    station.profile.entries = everything();
+    const auto package = granted();
+    const auto parent = structures::unmarshal<TPM2B_PUBLIC>(as_bytes(package.parent().object())).or_throw().publicArea;
+    EXPECT_TRUE(structures::is_importable_parent(parent));
+    for (const auto& entry : package.entries())
+        EXPECT_EQ(entry.has_sensitive(), entry.label().starts_with("p256")) << entry.label();
+    device.move_on();
+    station.profile = {};
+    EXPECT_FALSE(granted().has_parent());
+}
+
 TEST_F(Packages, HaveNoMoreBytesThanTheirProfileSays)
 {
     for (const auto& entry : everything()) {
@@ -100,10 +120,16 @@ TEST_F(Packages, Attack10_NothingOfTwoPackagesIsTheSame)
     const auto one = granted();
     device.move_on();
     const auto other = granted();
+    EXPECT_NE(one.parent().object(), other.parent().object());
+    EXPECT_TRUE(structures::differ_throughout(as_bytes(one.parent().seed()).subspan(4),
+                                              as_bytes(other.parent().seed()).subspan(4)));
+    EXPECT_TRUE(structures::differ_throughout(as_bytes(one.parent().duplicate()).subspan(4),
+                                              as_bytes(other.parent().duplicate()).subspan(4)));
     for (int i = 0; i < one.entries_size(); ++i) {
         const auto &a = one.entries(i), &b = other.entries(i);
         EXPECT_TRUE(structures::differ_throughout(as_bytes(a.seed()), as_bytes(b.seed()))) << a.label();
         EXPECT_TRUE(structures::differ_throughout(as_bytes(a.duplicate()), as_bytes(b.duplicate()))) << a.label();
+        EXPECT_TRUE(structures::differ_throughout(child_of(a), child_of(b))) << a.label();
         EXPECT_NE(a.object(), b.object()) << a.label();
         if (a.has_enveloped()) {
             EXPECT_NE(a.enveloped(), b.enveloped());

@@ -2,8 +2,11 @@
 // The proof of recoverability: without it there is no receipt, and it is kept so that it can be verified again.
 #include "tests/station/fixture.h"
 
-#include "daemon/structures/name.h"
+#include "backup/package/data_package.h"
+#include "daemon/structures/marshal.h"
 #include "provisioning/station/proof.h"
+#include "provisioning/station/proof.pb.h"
+#include "tests/package/software_parent.h"
 
 namespace imprint::test {
 
@@ -76,6 +79,105 @@ TEST_F(Proof, B25_AnEarlierConversationsProofGetsNoReceipt)
     ASSERT_TRUE(is_receipt(send_backup(device, [&](protocol::Message& message) { earlier = message.backup(); })));
     device.move_on();
     EXPECT_EQ(refused([&](auto& backup) { *backup.mutable_keys() = earlier.keys(); }), Reason::attestation_invalid);
+}
+
+// Keys under the package's parent, one of them a pair that the test knows.
+class ChildProof : public Proof {
+protected:
+    ChildProof()
+    {
+        station.pool = std::make_shared<OnePair>(pair);
+        station.profile.entries = {{"channel", station::DerivedKey{"channel", 1}},
+                                   {"file", station::PairKey{.from_pool = true}, true},
+                                   {"file.hmac", station::DerivedKey{"file.hmac", 1}, true}};
+    }
+    std::optional<Reason> refused_proof(const std::function<void(station::KeptProof&)>& change)
+    {
+        station::KeptProof proof;
+        proof.ParseFromString(to_string(store.proof(device.chip(), device.epoch() + 1).value()));
+        change(proof);
+        const auto verified = verify(protobuf::serialize(proof));
+        return verified ? std::nullopt : std::optional(verified.refusal().reason);
+    }
+    // The answer to the Backup of a device that took this package for the granted one.
+    station::Answer loaded_instead(const std::function<void(package::DataPackage&)>& change)
+    {
+        DeviceSide side(device, binding);
+        auto conversation = session();
+        const auto challenge = conversation.receive(side.send_hello(side.hello()), now);
+        const auto answer = conversation.receive(bytes_of(side.proof(challenge.message)), now);
+        auto message = protocol::parse(answer.message).or_throw();
+        package::DataPackage data;
+        data.ParseFromString(message.grant().data_package());
+        change(data);
+        message.mutable_grant()->set_data_package(to_string(package::serialize(data)));
+        return conversation.receive(bytes_of(side.backup(bytes_of(message))), now);
+    }
+
+    class OnePair : public station::PairSource {
+    public:
+        explicit OnePair(const pki::Key& pair)
+            : pair_(pair)
+        {
+        }
+        Result<pki::Key> take(station::Store&, station::PairKind, const std::string&, std::uint64_t) const override
+        {
+            EVP_PKEY_up_ref(pair_.get());
+            return pki::Key(pair_.get());
+        }
+
+    private:
+        const pki::Key& pair_;
+    };
+    const pki::Key pair = station::make_pair(station::PairKind::p256);
+};
+
+TEST_F(ChildProof, B18_GoesThroughTheParentAndIsVerifiedAgain)
+{
+    ASSERT_TRUE(is_receipt(personalize(device)));
+    const Bytes proof = store.proof(device.chip(), device.epoch() + 1).value();
+    const auto proven = verify(proof);
+    ASSERT_TRUE(proven) << proven.refusal().detail;
+    EXPECT_EQ(proven->keys, (std::vector<std::string>{"channel", "file", "file.hmac"}));
+    for (std::size_t at = 0; at < proof.size(); at += 7) {
+        Bytes flipped = proof;
+        flipped[at] ^= 1;
+        const auto changed = verify(flipped);
+        EXPECT_TRUE(!changed || changed->keys != proven->keys) << at;
+    }
+}
+
+TEST_F(ChildProof, B18_IsNotVerifiedUnderAnotherParent)
+{
+    ASSERT_TRUE(is_receipt(personalize(device)));
+    EXPECT_EQ(refused_proof([](auto&) {}), std::nullopt);
+    EXPECT_EQ(refused_proof([](auto& proof) { proof.clear_parent(); }), Reason::record_invalid);
+    EXPECT_EQ(refused_proof([](auto& proof) { proof.set_parent(proof.keys(0).object()); }), Reason::record_invalid)
+        << "no parent at all";
+    EXPECT_EQ(
+        refused_proof([](auto& proof) { proof.set_parent(to_string(structures::marshal(SoftwareParent().area()))); }),
+        Reason::attestation_invalid);
+}
+
+// The very key that was granted, in this TPM, but under a parent that the station did not make.
+TEST_F(ChildProof, B25_TheRightKeyUnderAnotherParentGetsNoReceipt)
+{
+    const SoftwareParent other;
+    const auto answer = loaded_instead([&](package::DataPackage& data) {
+        data.mutable_entries()->RemoveLast();
+        *data.mutable_parent() = other.wrapped_for(device.module.storage_key());
+        *data.mutable_entries(1) = other.child("file", station::public_area(pair.get(), structures::KeyUse::sign),
+                                               station::private_value(pair.get()));
+        data.mutable_entries()->DeleteSubrange(0, 1);
+    });
+    EXPECT_EQ(refusal(answer), Reason::attestation_invalid);
+    EXPECT_FALSE(store.record(device.chip(), device.epoch() + 1));
+}
+
+TEST_F(ChildProof, B25_AChildThatWasNotLoadedGetsNoReceipt)
+{
+    EXPECT_EQ(refusal(loaded_instead([](auto& data) { data.mutable_entries()->RemoveLast(); })),
+              Reason::package_invalid);
 }
 
 } // namespace

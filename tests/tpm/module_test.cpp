@@ -2,6 +2,7 @@
 // The security module on a real (software) TPM: preparation, keys, epoch, and what each costs.
 #include "tests/tpm/fixture.h"
 
+#include "daemon/structures/child.h"
 #include "daemon/structures/marshal.h"
 #include "daemon/structures/policy.h"
 
@@ -11,6 +12,21 @@ namespace {
 
 using tpm::Observation;
 using tpm::SecurityModule;
+
+// An imported parent with a key under it.
+struct Family {
+    explicit Family(const TPMT_PUBLIC& storage_key)
+    {
+        const auto above = software_key(), key = software_key();
+        const auto& point = above.area.unique.ecc;
+        const auto area = structures::importable_parent(structures::view(point.x), structures::view(point.y));
+        const auto seed = structures::make_parent_seed();
+        parent = structures::wrap_parent(storage_key, area, above.scalar, seed);
+        child = structures::make_child(area, seed, key.area, key.scalar);
+    }
+    structures::Importable parent;
+    structures::Loadable child;
+};
 
 class Preparation : public TpmTest { };
 
@@ -117,6 +133,43 @@ TEST_F(Module, CommandCountsAreThoseOfTheContract)
               }),
               1U + 3 + 3 + 2 + 1);
     EXPECT_EQ(leaked(), 0U);
+}
+
+TEST_F(Module, B20_AChildIsLoadedInOneCommandWhereverItsParentWasImported)
+{
+    const Family family(module->storage_key());
+    const auto use = [&] {
+        SecurityModule::Work work(*module);
+        const auto parent = work.load(family.parent.object, work.import(family.parent));
+        for (int i = 0; i < 2; ++i) {
+            const auto loaded = work.load_child(parent, family.child.object, family.child.sensitive);
+            work.certify(loaded, qualifying);
+        }
+        work.import(family.parent); // the session is as good as before
+    };
+    use();
+    EXPECT_EQ(commands(use), 1U + 3 + 3 + 2 * 3 + 3 + 1 + 1);
+    EXPECT_EQ(leaked(), 0U);
+}
+
+// A small TPM holds three objects; a cleared one lends the storage key for one of them.
+TEST_F(Module, B17_ATrialLeavesRoomForAKeyAndItsParent)
+{
+    const Family family(module->storage_key());
+    const Bytes identity = structures::name_of(module->identity_key());
+    tpm.clear();
+    module = open();
+    {
+        const SecurityModule::Trial trial(*module);
+        EXPECT_EQ(structures::name_of(module->identity_key()), identity);
+        SecurityModule::Work work(*module);
+        const auto parent = work.load(family.parent.object, work.import(family.parent));
+        EXPECT_NO_THROW(work.load_child(parent, family.child.object, family.child.sensitive));
+        EXPECT_EQ(reason_of([&] { module->sign_with_identity_key(as_bytes("message")); }), Reason::tpm_refused)
+            << "it is not lent to sign";
+    }
+    EXPECT_EQ(leaked(), 0U);
+    EXPECT_EQ(reason_of([&] { module->identity_key(); }), Reason::tpm_refused);
 }
 
 TEST_F(Module, IdentityKeySignsMessagesOfAnyLength)
