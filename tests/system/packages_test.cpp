@@ -7,6 +7,7 @@
 #include "daemon/pki/verify.h"
 
 #include <gmock/gmock.h>
+#include <nlohmann/json.hpp>
 
 namespace imprint::test {
 
@@ -80,6 +81,63 @@ TEST_F(Packages, B3_B5_B13_B17_B20_KeysOfEveryKindArriveAndComeBack)
     ASSERT_EQ(recover(), "");
     EXPECT_EQ(state(), "s \"recovered\"");
     EXPECT_EQ(device.property("Keys"), labels);
+}
+
+constexpr const char* for_files = R"(
+[[entry]]
+label = "channel"
+type = "hmac"
+key-file = true
+[[entry]]
+label = "kept"
+type = "p256"
+[[entry]]
+label = "signer"
+type = "p256"
+certificate = true
+key-file = true
+)";
+
+TEST_F(Packages, B17_KeysForFilesAreBackAfterALostDiskAndAfterTpmClear)
+{
+    factory.start_station({"--profile", profile(for_files)});
+    device.start();
+    ASSERT_EQ(personalize(), "");
+    factory.wait_for_outbox();
+    write_file(factory / "message", as_bytes("message"));
+    const auto hmac = [&] { return device.imprintctl({"key", "hmac", "channel", factory / "message", "--hex"}).out; };
+    const auto public_key = [&] {
+        const auto shown = nlohmann::json::parse(device.imprintctl({"--json", "key", "show", "signer"}).out);
+        return shown.at("public-key").get<std::string>();
+    };
+    const auto signs = [&] {
+        write_file(factory / "signer.pem", as_bytes(public_key()));
+        const std::string message = factory / "message", signature = factory / "signature";
+        EXPECT_EQ(failure(device.imprintctl({"key", "sign", "signer", message, "--out", signature})), "");
+        return run({"openssl", "dgst", "-sha256", "-verify", factory / "signer.pem", "-signature", signature, message})
+            .out;
+    };
+    const auto before = std::pair(hmac(), public_key());
+    const auto parent = stored().parent().object();
+    EXPECT_EQ(before.first.size(), 65U);
+    EXPECT_EQ(signs(), "Verified OK\n");
+
+    ASSERT_EQ(device.stop(), 0);
+    device.wipe_disk();
+    device.start();
+    ASSERT_EQ(recover(), "");
+    EXPECT_EQ(state(), "s \"operating\"");
+    EXPECT_EQ(std::pair(hmac(), public_key()), before);
+    EXPECT_EQ(signs(), "Verified OK\n");
+    EXPECT_EQ(stored().parent().object(), parent);
+
+    ASSERT_EQ(device.stop(), 0);
+    device.tpm().clear();
+    device.start();
+    ASSERT_EQ(recover(), "");
+    EXPECT_EQ(state(), "s \"recovered\"");
+    EXPECT_EQ(std::pair(hmac(), public_key()), before);
+    EXPECT_EQ(signs(), "Verified OK\n");
 }
 
 TEST_F(Packages, B5_B13_CertificatesOfPairsLeadToTheManufacturer)
