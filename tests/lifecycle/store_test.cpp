@@ -6,6 +6,8 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
+
 namespace imprint::lifecycle {
 namespace {
 
@@ -54,6 +56,35 @@ TEST_F(Directory, EmptyOrMissingHoldsNothing)
         EXPECT_TRUE(content.damaged.empty());
         EXPECT_FALSE(summary(content).any);
     }
+}
+
+// Whoever loads a key for a file needs the parent; and a parent of nothing is nothing that was written here.
+TEST_F(Directory, AParentStandsThereExactlyWhereKeysAreUnderIt)
+{
+    const auto damaged = [&](const std::function<void(Personalization&)>& change) {
+        auto file = personalization(7);
+        file.mutable_keys(0)->set_key_file(true);
+        file.mutable_parent()->set_object("object");
+        file.mutable_parent()->set_sensitive("sensitive");
+        change(file);
+        store.save(file);
+        return !store.load().damaged.empty();
+    };
+    EXPECT_FALSE(damaged([](auto&) {}));
+    EXPECT_EQ(store.load().personalizations.at(7).parent().sensitive(), "sensitive");
+    EXPECT_FALSE(damaged([](auto& file) {
+        file.clear_parent();
+        file.mutable_keys(0)->clear_key_file();
+    }));
+    EXPECT_TRUE(damaged([](auto& file) { file.clear_parent(); }));
+    EXPECT_TRUE(damaged([](auto& file) { file.mutable_keys(0)->clear_key_file(); }));
+    EXPECT_TRUE(damaged([](auto& file) { file.mutable_parent()->clear_object(); }));
+    EXPECT_TRUE(damaged([](auto& file) { file.mutable_parent()->clear_sensitive(); }));
+    EXPECT_TRUE(damaged([](auto& file) { file.mutable_parent()->mutable_unknown_fields()->append("\x78\x01"); }));
+    EXPECT_TRUE(damaged([](auto& file) {
+        file.mutable_parent()->Clear();
+        file.mutable_keys(0)->clear_key_file();
+    })) << "empty";
 }
 
 TEST_F(Directory, A32_TransactionKeysGoWithTheirEpoch)

@@ -162,13 +162,12 @@ TEST_F(ChildProof, B18_IsNotVerifiedUnderAnotherParent)
 // The very key that was granted, in this TPM, but under a parent that the station did not make.
 TEST_F(ChildProof, B25_TheRightKeyUnderAnotherParentGetsNoReceipt)
 {
+    station.profile.entries = {{"file", station::PairKey{.from_pool = true}, true}};
     const SoftwareParent other;
     const auto answer = loaded_instead([&](package::DataPackage& data) {
-        data.mutable_entries()->RemoveLast();
         *data.mutable_parent() = other.wrapped_for(device.module.storage_key());
-        *data.mutable_entries(1) = other.child("file", station::public_area(pair.get(), structures::KeyUse::sign),
+        *data.mutable_entries(0) = other.child("file", station::public_area(pair.get(), structures::KeyUse::sign),
                                                station::private_value(pair.get()));
-        data.mutable_entries()->DeleteSubrange(0, 1);
     });
     EXPECT_EQ(refusal(answer), Reason::attestation_invalid);
     EXPECT_FALSE(store.record(device.chip(), device.epoch() + 1));
