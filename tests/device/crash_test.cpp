@@ -9,6 +9,9 @@ namespace {
 
 class Crash : public DeviceTest {
 protected:
+    // A key that is imported by itself, and one under a parent.
+    Crash() { station.give({{{"channel", station::DerivedKey{"channel", 1}}, {"file", station::PairKey{}, true}}}); }
+
     using Fault = std::function<void(std::size_t)>; // arms itself for the command with this number from now
 
     // The daemon dies with the command's answer known to it.
@@ -74,6 +77,13 @@ protected:
             box.personalize(station, true);
         ASSERT_EQ(name(box.state()), name(State::operating));
         ASSERT_NO_THROW(box.sign(box.epoch(), as_bytes("whole")));
+        expect_keys_work();
+    }
+    void expect_keys_work()
+    {
+        using Operation = device::KeyUse::Operation;
+        EXPECT_NO_THROW(box.device().use_key({Operation::hmac, "channel", {}, to_bytes("whole"), 0}));
+        EXPECT_NO_THROW(box.device().use_key({Operation::sign, "file", {}, Bytes(32, 7), 0}));
     }
     void back_to_personalization()
     {
@@ -163,6 +173,7 @@ TEST_F(Crash, Attack08_KilledAfterEveryCommandOfARecovery)
             if (box.state() == State::disk_lost)
                 box.recover(archive.address());
             ASSERT_EQ(name(box.state()), name(State::operating));
+            expect_keys_work();
             box.lose_disk();
             box.boot();
         });
@@ -180,6 +191,7 @@ TEST_F(Crash, Attack08_KilledAfterEveryCommandOfARecoveryFromTpmClear)
             if (box.state() == State::tpm_cleared)
                 box.recover(archive.address());
             ASSERT_EQ(name(box.state()), name(State::recovered));
+            expect_keys_work();
             std::filesystem::remove(box.file("recovered.pb")); // or it would pass for the next recovery's
             box.tpm.clear();
             box.boot();
