@@ -118,6 +118,35 @@ TEST_F(KeyFiles, B17_ComeBackAfterTpmClear)
     EXPECT_EQ(hmac(), before) << "derived for the same identity, under another parent";
 }
 
+// What a further key costs the TPM: in a personalization, and in the recovery of its record.
+TEST_F(KeyFiles, CostTheTpmLessThanKeysThatAreEachImported)
+{
+    const auto cost = [&](int keys, bool under_parent) {
+        station::PackageProfile profile;
+        profile.entries.clear();
+        for (int i = 0; i < keys; ++i)
+            profile.entries.push_back({"key-" + std::to_string(i), station::PairKey{}, under_parent});
+        station.give(profile);
+        const auto counted = [&](const std::function<void()>& step) {
+            box.wire.reset();
+            step();
+            return box.wire.count();
+        };
+        if (box.state() == State::operating)
+            box.device().enter_personalization({});
+        const auto personalization = counted([&] { box.personalize(station, true); });
+        const Bytes record = box.device().export_backup();
+        lose_disk();
+        return std::pair(personalization, counted([&] { box.restore(record); }));
+    };
+    cost(1, true); // what is asked once is remembered
+    const auto child = std::pair(cost(2, true), cost(4, true)), imported = std::pair(cost(2, false), cost(4, false));
+    EXPECT_EQ(child.second.first - child.first.first, 2 * 3U);
+    EXPECT_EQ(child.second.second - child.first.second, 2 * 2U);
+    EXPECT_EQ(imported.second.first - imported.first.first, 2 * 8U);
+    EXPECT_EQ(imported.second.second - imported.first.second, 2 * 7U);
+}
+
 TEST_F(KeyFiles, ACheckNamesAnotherParentThanTheFilesHave)
 {
     bring_up_and_publish();
