@@ -47,7 +47,7 @@ std::string left_out_in_silence(const std::filesystem::path& unit)
 std::string installed_in(const TemporaryDirectory& directory, const std::filesystem::path& unit,
                          const std::string& instance = {})
 {
-    const auto edited = run({"sed", "-e", "s,/usr/s*bin/imprint[a-z-]*,/bin/true,", "-e", "/^Documentation=/d", unit});
+    const auto edited = run({"sed", "-e", "s,/[a-z/]*bin/imprint[a-z-]*,/bin/true,", "-e", "/^Documentation=/d", unit});
     const auto path = directory / (instance.empty() ? unit.filename().string() : instance);
     write_file(path, as_bytes(edited.out), 0644);
     return path;
