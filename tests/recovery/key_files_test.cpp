@@ -118,6 +118,36 @@ TEST_F(KeyFiles, B17_ComeBackAfterTpmClear)
     EXPECT_EQ(hmac(), before) << "derived for the same identity, under another parent";
 }
 
+// As the threat model has it: no epoch binds them, and so root uses a copy of the disk on this very TPM, in whatever
+// state, until it is cleared. The module key's epoch is over with the increment.
+TEST_F(KeyFiles, ACopyOfTheDiskIsOfUseOnThisTpmAloneAndUntilItIsCleared)
+{
+    bring_up();
+    const auto file = lifecycle::Store(box.directory()).load().personalizations.at(box.epoch());
+    const auto& key = file.keys(2);
+    const auto use = [&](Wire& wire) {
+        tpm::Settings settings;
+        settings.tcti = "test"; // no resource manager
+        tpm::SecurityModule module(tpm::Connection(wire.tcti()), std::move(settings));
+        const tpm::SecurityModule::Trial trial(module);
+        tpm::SecurityModule::Work work(module);
+        const auto parent = work.load(as_bytes(file.parent().object()), as_bytes(file.parent().sensitive()));
+        const auto loaded = work.load_child(parent, as_bytes(key.object()), as_bytes(key.sensitive()));
+        return work.hmac_with(loaded, as_bytes("challenge"));
+    };
+    const Bytes mac = hmac();
+    box.device().enter_personalization({});
+    EXPECT_EQ(reason_of([&] { box.sign(file.sequence(), as_bytes("message")); }), Reason::tpm_refused);
+    box.kill();
+    EXPECT_TRUE(equal(use(box.wire).view(), mac));
+
+    SoftwareTpm another(SoftwareTpm::Kind::bare);
+    Wire to_another(another.descriptor());
+    EXPECT_EQ(reason_of([&] { use(to_another); }), Reason::tpm_refused);
+    box.tpm.clear();
+    EXPECT_EQ(reason_of([&] { use(box.wire); }), Reason::tpm_refused);
+}
+
 // What a further key costs the TPM: in a personalization, and in the recovery of its record.
 TEST_F(KeyFiles, CostTheTpmLessThanKeysThatAreEachImported)
 {
