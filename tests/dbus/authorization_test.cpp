@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who may do what: root without polkit, others with the real polkit daemon or not at all.
 #include "dbus/handles.h"
-#include "tests/dbus/fixture.h"
+#include "tests/dbus/polkit.h"
 
 #include <csignal>
 #include <cstdlib>
@@ -10,33 +10,13 @@
 namespace imprint::test {
 namespace {
 
-const std::string denied = "org.imprint.Error.NotAuthorized";
-
 class Authorization : public OnTheBus {
 protected:
     Authorization() { device.start(); }
 };
 
-TEST_F(Authorization, WithoutPolkitOthersMayOnlyLook)
+TEST_F(Authorization, WithoutPolkitOthersMayLook)
 {
-    EXPECT_EQ(error_of(call("Personalize", {"unix:/nobody", no_options}, nobody)), denied);
-    EXPECT_EQ(error_of(call("EnterOperating", {}, nobody)), denied);
-    EXPECT_EQ(error_of(call("EnterPersonalization", {}, nobody)), denied);
-    EXPECT_EQ(error_of(call("Recover", {"http://127.0.0.1:1", no_options}, nobody)), denied);
-    EXPECT_EQ(error_of(call("Restore", {"[byte 1]", no_options}, nobody)), denied);
-    EXPECT_EQ(error_of(call("CheckRecovery", {"http://127.0.0.1:1", no_options}, nobody)), denied);
-    EXPECT_EQ(error_of(call("CheckRestore", {"[byte 1]", no_options}, nobody)), denied);
-    EXPECT_EQ(error_of(call("UpdateCentral", {"[byte 1]"}, nobody)), denied);
-    EXPECT_EQ(error_of(call("Cancel", {}, nobody)), denied);
-    EXPECT_EQ(error_of(call("Connect", {"unix:/nobody", no_options}, nobody)), denied);
-    EXPECT_EQ(error_of(call("ConnectTo", {"unix:/nobody", "/nobody", no_options}, nobody)), denied);
-    EXPECT_EQ(error_of(call("Sign", {"telemetry", "", "[byte 1]"}, nobody)), denied);
-    EXPECT_EQ(error_of(call("Hmac", {"telemetry", "[byte 1]"}, nobody)), denied);
-    EXPECT_EQ(error_of(call("Derive", {"telemetry", "[byte 1]", "32"}, nobody)), denied);
-    EXPECT_EQ(error_of(call("Agree", {"telemetry", "[byte 1]"}, nobody)), denied);
-    EXPECT_EQ(error_of(call("Decrypt", {"telemetry", "[byte 1]"}, nobody)), denied);
-    EXPECT_EQ(error_of(call("OpenSecret", {"telemetry"}, nobody)), denied);
-    EXPECT_EQ(device.property("State"), "s \"blank\"") << "something was begun";
     EXPECT_EQ(error_of(call("GetKey", {"telemetry"}, nobody)), "org.imprint.Error.WrongState") << "that is public";
 
     EXPECT_EQ(error_of(call("ExportBackup", {}, nobody)), "org.imprint.Error.WrongState") << "records are public";
@@ -54,47 +34,22 @@ TEST_F(Authorization, WithoutPolkitOthersCannotCancel)
     EXPECT_TRUE(hanging.running());
 }
 
-// The real polkitd on the test's bus, with our actions and a rule of the test's. It gets a file system view of its own,
-// in which these stand where it looks for them.
-class WithPolkit : public OnTheBus {
+class WithRules : public WithPolkit {
 protected:
-    WithPolkit()
-    {
-        const auto actions = files / "actions";
-        const auto rules = files / "rules";
-        for (const auto& directory : {files.path(), actions, rules}) {
-            std::filesystem::create_directories(directory);
-            std::filesystem::permissions(directory, std::filesystem::perms(0755));
-        }
-        // The owner annotation names a user that exists only where Imprint is installed, and root needs none.
-        const auto policy =
-            device.run({"sh", "-c",
-                        "grep -v policykit.owner " IMPRINT_SOURCE "/units/org.imprint.Device1.policy > " +
-                            (actions / "org.imprint.Device1.policy").string()});
-        write_file(rules / "50-test.rules", as_bytes(R"(polkit.addRule(function(action, subject) {
+    WithRules()
+        : WithPolkit(R"(polkit.addRule(function(action, subject) {
     if (action.id == "org.imprint.Device1.enter-operating" && subject.user == "nobody")
         return polkit.Result.YES;
     if (action.id == "org.imprint.Device1.use-key" && action.lookup("label") == "telemetry" &&
         subject.user == "nobody")
         return polkit.Result.YES;
 });
-)"),
-                   0644);
-        std::filesystem::permissions(actions / "org.imprint.Device1.policy", std::filesystem::perms(0644));
-        polkit.emplace(Arguments{"unshare", "--mount", "sh", "-ec",
-                                 "mount --bind " + actions.string() + " /usr/share/polkit-1/actions; mount --bind " +
-                                     rules.string() +
-                                     " /etc/polkit-1/rules.d; exec /usr/lib/polkit-1/polkitd --no-debug"},
-                       device.bus().environment(), device.directory() / "polkit.log");
-        const auto owned = device.run({"gdbus", "wait", "--system", "--timeout", "30", "org.freedesktop.PolicyKit1"});
-        if (owned.status != 0)
-            throw std::runtime_error("polkitd does not start: " + owned.err);
-        device.start();
+)")
+    {
     }
-    std::optional<Process> polkit;
 };
 
-TEST_F(WithPolkit, ARuleAllowsWhatItNamesAndNothingElse)
+TEST_F(WithRules, ARuleAllowsWhatItNamesAndNothingElse)
 {
     EXPECT_EQ(error_of(call("EnterOperating", {}, nobody)), "org.imprint.Error.WrongState") << "not let through";
     EXPECT_EQ(error_of(call("EnterPersonalization", {}, nobody)), denied);
@@ -108,7 +63,7 @@ TEST_F(WithPolkit, ARuleAllowsWhatItNamesAndNothingElse)
     EXPECT_EQ(error_of(call("EnterOperating", {}, 1)), denied) << "another user";
 }
 
-TEST_F(WithPolkit, B5_B13_ARuleIsAPolicyForAKey)
+TEST_F(WithRules, B5_B13_ARuleIsAPolicyForAKey)
 {
     EXPECT_EQ(error_of(call("Hmac", {"telemetry", "[byte 1]"}, nobody)), "org.imprint.Error.WrongState")
         << "not let through";
@@ -119,28 +74,24 @@ TEST_F(WithPolkit, B5_B13_ARuleIsAPolicyForAKey)
 
 // A process identifier would be another process's by the time that polkit looks (CVE-2013-4288); a unique name on the
 // bus never is.
-TEST_F(WithPolkit, Attack22_PolkitIsAskedAboutTheNameOnTheBus)
+TEST_F(WithRules, Attack22_PolkitIsAskedAboutTheNameOnTheBus)
 {
-    Process monitor(
-        {"dbus-monitor", "--address", device.bus().address(), "type='method_call',member='CheckAuthorization'"});
-    ASSERT_TRUE(monitor.line_after("signal"));
+    PolkitMonitor monitor(device);
     EXPECT_EQ(error_of(call("EnterPersonalization", {}, nobody)), denied);
-    ASSERT_TRUE(monitor.line_after("method call")) << "polkit is not asked";
+    ASSERT_TRUE(monitor.asked()) << "polkit is not asked";
     EXPECT_EQ(monitor.line_after("      string "), "\"system-bus-name\"");
     EXPECT_EQ(monitor.line_after("            string "), "\"name\"");
     const auto name = monitor.line_after("            variant").value_or("");
     EXPECT_NE(name.find("string \":1."), std::string::npos) << name;
 }
 
-TEST_F(WithPolkit, Attack23_ACallerThatVanishesWhilePolkitIsAskedGetsNothing)
+TEST_F(WithRules, Attack23_ACallerThatVanishesWhilePolkitIsAskedGetsNothing)
 {
     // polkit is stopped in the middle, so that the caller is certainly gone before the verdict.
     polkit->signal(SIGSTOP);
-    Process monitor(
-        {"dbus-monitor", "--address", device.bus().address(), "type='method_call',member='CheckAuthorization'"});
-    ASSERT_TRUE(monitor.line_after("signal"));
+    PolkitMonitor monitor(device);
     auto caller = start_call("EnterOperating", {}, "gone", {}, nobody);
-    ASSERT_TRUE(monitor.line_after("method call")) << "polkit is not asked";
+    ASSERT_TRUE(monitor.asked()) << "polkit is not asked";
     caller.signal(SIGKILL);
     caller.wait();
     polkit->signal(SIGCONT);
@@ -161,7 +112,7 @@ dbus::Bus connect_as(unsigned user, const std::string& address)
     return dbus::Bus(raw);
 }
 
-TEST_F(WithPolkit, AFloodOfCallersDoesNotKeepRootOut)
+TEST_F(WithRules, AFloodOfCallersDoesNotKeepRootOut)
 {
     polkit->signal(SIGSTOP);
     const auto bus = connect_as(nobody, device.bus().address());
@@ -181,7 +132,7 @@ TEST_F(WithPolkit, AFloodOfCallersDoesNotKeepRootOut)
     EXPECT_EQ(error_of(call("EnterOperating")), "org.imprint.Error.WrongState");
 }
 
-TEST_F(WithPolkit, ItsEndIsARefusal)
+TEST_F(WithRules, ItsEndIsARefusal)
 {
     polkit->signal(SIGKILL);
     polkit->wait();

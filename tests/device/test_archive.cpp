@@ -114,7 +114,8 @@ void TestArchive::run()
             request.append(buffer.data(), static_cast<std::size_t>(n));
         }
         if (hang_) {
-            (void)read(connection.get(), buffer.data(), buffer.size()); // until the other side hangs up
+            while (read(connection.get(), buffer.data(), buffer.size()) > 0) // until the other side hangs up
+                ;
             continue;
         }
         const std::string response = response_to(request);

@@ -126,12 +126,13 @@ TEST(Packages, AreCleanUnderLintian)
 TEST(Packages, TheirSourceIsCleanUnderLintian)
 {
     TemporaryDirectory work;
-    const auto result = run({"sh", "-ec",
-                             "mkdir \"$2/imprint\"; cd \"$1\"; git ls-files -z | tar -c --null -T - | tar -x -C "
-                             "\"$2/imprint\"; cd \"$2\"; dpkg-source --build imprint >/dev/null; "
-                             "exec lintian --fail-on error,warning --pedantic --allow-root *.dsc",
-                             "sh", source, work.path()},
-                            {}, {}, patience);
+    const auto result = run(
+        {"sh", "-ec",
+         "mkdir \"$2/imprint\"; cd \"$1\"; git -c safe.directory=\"*\" ls-files -z | tar -c --null -T - | tar -x -C "
+         "\"$2/imprint\"; cd \"$2\"; dpkg-source --build imprint >/dev/null; "
+         "exec lintian --fail-on error,warning --pedantic --allow-root *.dsc",
+         "sh", source, work.path()},
+        {}, {}, patience);
     EXPECT_EQ(result.status, 0) << result.err;
     EXPECT_EQ(result.out, "");
 }

@@ -47,7 +47,8 @@ std::string left_out_in_silence(const std::filesystem::path& unit)
 std::string installed_in(const TemporaryDirectory& directory, const std::filesystem::path& unit,
                          const std::string& instance = {})
 {
-    const auto edited = run({"sed", "-e", "s,/[a-z/]*bin/imprint[a-z-]*,/bin/true,", "-e", "/^Documentation=/d", unit});
+    const auto edited =
+        run({"sed", "-e", "s,[^ =]*bin[a-z@]*/imprint[a-z-]*,/bin/true,", "-e", "/^Documentation=/d", unit});
     const auto path = directory / (instance.empty() ? unit.filename().string() : instance);
     write_file(path, as_bytes(edited.out), 0644);
     return path;
@@ -98,7 +99,7 @@ TEST(Units, ServersAreUnderstoodWithTheirSockets)
     TemporaryDirectory directory;
     std::vector<std::string> paths;
     for (const auto* name : {"imprint-archive", "imprint-central", "imprint-station"}) {
-        paths.push_back(installed_in(directory, units / (std::string(name) + ".service")));
+        paths.push_back(installed_in(directory, source / "units" / (std::string(name) + ".service")));
         paths.push_back(installed_in(directory, source / "units" / (std::string(name) + ".socket")));
     }
     for (const auto* name : {"imprint-archive-stations.socket", "imprint-station-operations.socket"})
