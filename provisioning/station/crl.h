@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The list of module certificates that were granted and never got their receipt.
+// The list of certificates of this station that nobody is to believe any more: of grants that never got their receipt,
+// of earlier personalizations, of chips that were replaced.
 #pragma once
 
 #include "provisioning/station/station.h"

@@ -189,17 +189,20 @@ Result<Answer> StationSession::on_backup(const protocol::Backup& backup, pki::Ti
     store_.keep_proof(claim_.chip, claim_.sequence(), keep_proof(backup, claim_, asked_, granted_));
     store_.close_grant(granted_.serial);
     store_.set_readmitted(claim_.chip, false);
-    const auto audited = entry("recorded", "sequence " + std::to_string(claim_.sequence()), now);
-    store_.audit(audited);
-    transaction.commit();
-
     protocol::Message message;
     message.mutable_receipt()->set_record(to_string(countersigned));
     Answer out = answer(message);
+    out.audit.push_back(entry("recorded", "sequence " + std::to_string(claim_.sequence()), now));
+    for (const auto& serial : store_.revoke_superseded_grants(claim_.chip, now))
+        out.audit.push_back(entry("revoked", "module certificate " + serial + " of an earlier personalization", now));
+    for (const auto& audited : out.audit)
+        store_.audit(audited);
+    transaction.commit();
+
     out.last = true;
     out.record_stored = true;
     out.receipt = true;
-    out.audit.push_back(audited);
+    out.revoked = out.audit.size() > 1;
     return out;
 }
 

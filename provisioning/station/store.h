@@ -259,6 +259,8 @@ public:
     // Revokes what was granted to the chip and never got its receipt. Returns the serials.
     std::vector<std::string> revoke_open_grants(const std::string& chip, pki::Time now);
     std::vector<std::string> revoke_all_grants(const std::string& chip, pki::Time now); // those with receipts, too
+    // ... of which there is a later record: the device will never use them again.
+    std::vector<std::string> revoke_superseded_grants(const std::string& chip, pki::Time now);
     std::vector<pki::Revoked> revoked(); // what went with the grants, too
     std::uint64_t next_crl_number();
 

@@ -6,28 +6,30 @@ namespace imprint::station {
 
 namespace {
 
+// Of the chip's grants those that `which` selects. One that got its receipt stays what its record was granted with.
 std::vector<std::string> revoke(SQLite::Database& database, const std::string& chip, const std::string& which,
                                 pki::Time now)
 {
+    SQLite::Statement enter(database,
+                            "INSERT OR IGNORE INTO revoked (serial, time) SELECT serial, ?2 FROM grants "
+                            "WHERE chip = ?1 AND (" +
+                                which + ") RETURNING serial");
+    SQLite::bind(enter, chip, seconds(now));
+    std::vector<std::string> serials;
+    while (enter.executeStep())
+        serials.push_back(enter.getColumn(0).getString());
     // A record that is on its way still needs its pairs, the others never get one.
-    SQLite::Statement pairs(database,
-                            "DELETE FROM pool WHERE serial IN "
-                            "(SELECT serial FROM grants WHERE chip = ? AND state = 'open')");
+    SQLite::Statement pairs(
+        database,
+        "DELETE FROM pool WHERE serial IN "
+        "(SELECT serial FROM grants JOIN revoked USING (serial) WHERE chip = ? AND state = 'open')");
     pairs.bind(1, chip);
     pairs.exec();
-    std::vector<std::string> serials;
-    SQLite::Statement query(database, "SELECT serial FROM grants WHERE chip = ? AND " + which);
-    query.bind(1, chip);
-    while (query.executeStep())
-        serials.push_back(query.getColumn(0).getString());
-    for (const auto& serial : serials) {
-        SQLite::Statement update(database, "UPDATE grants SET state = 'revoked' WHERE serial = ?");
-        update.bind(1, serial);
-        update.exec();
-        SQLite::Statement insert(database, "INSERT INTO revoked (serial, time) VALUES (?, ?)");
-        SQLite::bind(insert, serial, seconds(now));
-        insert.exec();
-    }
+    SQLite::Statement update(database,
+                             "UPDATE grants SET state = 'revoked' WHERE chip = ? AND state = 'open' AND serial IN "
+                             "(SELECT serial FROM revoked)");
+    update.bind(1, chip);
+    update.exec();
     return serials;
 }
 
@@ -40,8 +42,7 @@ void Store::add_grant(const GrantEntry& grant)
     SQLite::bind(insert, grant.serial, grant.chip, static_cast<std::int64_t>(grant.sequence), seconds(grant.time));
     sql::bind(insert, 5, grant.module_certificate);
     insert.exec();
-    SQLite::Statement pairs(database_,
-                            "UPDATE pool SET serial = ? WHERE chip = ? AND sequence = ? AND serial IS NULL");
+    SQLite::Statement pairs(database_, "UPDATE pool SET serial = ? WHERE chip = ? AND sequence = ? AND serial IS NULL");
     SQLite::bind(pairs, grant.serial, grant.chip, static_cast<std::int64_t>(grant.sequence));
     pairs.exec();
 }
@@ -83,7 +84,13 @@ std::vector<std::string> Store::revoke_open_grants(const std::string& chip, pki:
 std::vector<std::string> Store::revoke_all_grants(const std::string& chip, pki::Time now)
 {
     removed_ = true;
-    return revoke(database_, chip, "state <> 'revoked'", now);
+    return revoke(database_, chip, "TRUE", now);
+}
+
+std::vector<std::string> Store::revoke_superseded_grants(const std::string& chip, pki::Time now)
+{
+    return revoke(database_, chip,
+                  "state = 'received' AND sequence < (SELECT max(sequence) FROM records WHERE records.chip = ?1)", now);
 }
 
 std::vector<pki::Revoked> Store::revoked()

@@ -39,10 +39,14 @@ std::vector<ProfileEntry> everything()
 
 class Packages : public OneDevice {
 protected:
+    static package::DataPackage package_in(const station::Answer& answer)
+    {
+        const auto message = protocol::parse(answer.message).or_throw();
+        return package::parse_data_package(as_bytes(message.grant().data_package())).or_throw();
+    }
     package::DataPackage granted()
     {
-        const auto message = protocol::parse(send_proof(device, [](auto&) {}).message).or_throw();
-        return package::parse_data_package(as_bytes(message.grant().data_package())).or_throw();
+        return package_in(send_proof(device, [](auto&) {}));
     }
     std::optional<Reason> refused_at_proof()
     {
@@ -150,6 +154,38 @@ TEST_F(Packages, Attack46_CertificatesOfAnAbandonedGrantAreRevokedWithIt)
     EXPECT_EQ(serials.size(), 3U) << "the module certificate, too";
     for (const auto& entry : abandoned.entries())
         EXPECT_THAT(serials, testing::Contains(certificate_of(entry).serial())) << entry.label();
+}
+
+// The module key is dead by its epoch, the pairs are not: with the old files they could be loaded for ever.
+TEST_F(Packages, Attack46_ThoseOfAnEarlierPersonalizationAreRevokedWithTheNextReceipt)
+{
+    station.profile.entries = {{"tls", PairKey{.certificate = true}}, {"mail", PairKey{.certificate = true}}};
+    DeviceSide side(device, binding);
+    auto first = session();
+    const auto challenge = first.receive(side.send_hello(side.hello()), now);
+    const auto grant = first.receive(bytes_of(side.proof(challenge.message)), now);
+    const auto earlier = package_in(grant);
+    ASSERT_TRUE(is_receipt(first.receive(bytes_of(side.backup(grant.message)), now)));
+    const auto sequence = device.epoch() + 1;
+    EXPECT_TRUE(store.revoked().empty());
+
+    device.move_on();
+    const auto later = granted();
+    EXPECT_TRUE(store.revoked().empty()) << "nobody has the receipt yet";
+    device.move_on();
+    const auto receipt = personalize(device);
+    ASSERT_TRUE(is_receipt(receipt));
+    EXPECT_TRUE(receipt.revoked) << "the list is written anew";
+    std::vector<std::string> serials;
+    for (const auto& entry : store.revoked())
+        serials.push_back(entry.serial);
+    EXPECT_EQ(serials.size(), 6U) << "of the abandoned one and of the earlier one, with their module certificates";
+    for (const auto& package : {earlier, later})
+        for (const auto& entry : package.entries())
+            EXPECT_THAT(serials, testing::Contains(certificate_of(entry).serial())) << entry.label();
+    const auto kept = store.received_grant(device.chip(), sequence);
+    ASSERT_TRUE(kept) << "the earlier record still has what it was granted with";
+    EXPECT_THAT(serials, testing::Contains(kept->serial));
 }
 
 TEST_F(Packages, WhatTheTpmCannotDoIsRefusedBeforeAnythingIsBurnt)
