@@ -143,8 +143,17 @@ Result<Answer> StationSession::on_proof(const protocol::Proof& proof, pki::Time 
         return judged.refusal();
     if (const auto judged = judge_request(store_, claim_, now); !judged)
         return judged.refusal();
+    auto granted = make_grant(*key, now);
+    if (granted)
+        return granted;
+    stop_twins(granted.refusal(), now);
+    return granted;
+}
+
+Result<Answer> StationSession::make_grant(const ProvenKey& key, pki::Time now)
+{
     auto transaction = store_.begin();
-    auto grants = grant(station_, store_, claim_, *key, now);
+    auto grants = grant(station_, store_, claim_, key, now);
     if (!grants)
         return grants.refusal();
     protocol::Message message;
@@ -165,6 +174,17 @@ Result<Answer> StationSession::on_proof(const protocol::Proof& proof, pki::Time 
     granted_ = std::move(grants->granted);
     step_ = Step::backup;
     return out;
+}
+
+// One endorsement key in two TPMs, both proven: neither can be told to be the device. Both wait for the operator.
+void StationSession::stop_twins(const Refusal& why, pki::Time now)
+{
+    if (why.reason != Reason::key_mismatch)
+        return;
+    auto transaction = store_.begin();
+    store_.quarantine(claim_.chip, "two TPMs have this endorsement key: they proved different identity keys");
+    store_.audit(entry("quarantined", "another TPM has proven the same endorsement key", now));
+    transaction.commit();
 }
 
 Result<Answer> StationSession::on_backup(const protocol::Backup& backup, pki::Time now)

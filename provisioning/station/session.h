@@ -55,6 +55,8 @@ private:
     Verdict judge_claim(pki::Time now);
     Verdict judge_proven(pki::Time now);
     Verdict judge(void (AttemptLimiter::*wrong)(const std::string& chip, pki::Time now), pki::Time now);
+    Result<Answer> make_grant(const ProvenKey& key, pki::Time now);
+    void stop_twins(const Refusal& why, pki::Time now);
     Result<Answer> on_backup(const protocol::Backup& backup, pki::Time now);
     Result<Answer> on_resume(const protocol::Resume& resume, pki::Time now);
     Answer on_refused(const protocol::Refused& refused, pki::Time now);

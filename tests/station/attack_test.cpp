@@ -8,6 +8,9 @@
 #include "daemon/structures/policy.h"
 #include "daemon/structures/templates.h"
 #include "provisioning/protocol/transcript.h"
+#include "provisioning/station/commands.h"
+
+#include <gmock/gmock.h>
 
 #include <set>
 
@@ -27,6 +30,7 @@ using Attack03 = Attack;
 using Attack18 = Attack;
 using Attack27 = Attack;
 using Attack31 = Attack;
+using Attack39 = Attack;
 using Attack41 = Attack;
 using Attack42 = Attack;
 
@@ -357,6 +361,43 @@ TEST_F(Attack, AWrongBackupIsRefused)
     }
     granted = static_cast<std::int64_t>(cases.size());
     EXPECT_EQ(rows("records"), 0);
+}
+
+// The first one was here; what comes now has proven the same endorsement key, and another identity key.
+TEST_F(Attack39, OfTwoWithOneEndorsementKeyTheSecondIsRefusedAndBothAreListed)
+{
+    const auto first = pki.identity("SN000001", device.chip());
+    ASSERT_TRUE(store.add_chip({.id = device.chip(),
+                                .identity = {"serial", "SN000001"},
+                                .identity_certificate = first.certificate.der(),
+                                .first_granted = now},
+                               first.certificate.spki()));
+    send_hello(device, [](auto&) {});
+    EXPECT_FALSE(store.quarantined(device.chip())) << "a mere claim stops nobody";
+    EXPECT_EQ(refusal(send_proof(device, [](auto&) {})), Reason::key_mismatch);
+    EXPECT_TRUE(store.quarantined(device.chip()));
+    EXPECT_EQ(rows("audit", "event = 'quarantined' AND chip = '" + device.chip() + "'"), 1);
+    testing::internal::CaptureStdout();
+    station::list_chips(store, false);
+    EXPECT_THAT(testing::internal::GetCapturedStdout(),
+                testing::HasSubstr(device.chip() + " SN000001 sequence 0 quarantined"));
+
+    EXPECT_EQ(refusal(send_proof(device, [](auto&) {})), Reason::chip_quarantined) << "whichever of them it is";
+    EXPECT_TRUE(store.release(device.chip())) << "until the operator has looked";
+}
+
+// With the same seeds the identity key is the same as well.
+TEST_F(Attack39, ACopyOfATpmIsRefusedAndNamedInTheAuditLog)
+{
+    HonestDevice one(SoftwareTpm::Kind::manufactured), copy(SoftwareTpm::Kind::manufactured);
+    ASSERT_EQ(one.chip(), copy.chip());
+    trust(one);
+    ASSERT_TRUE(is_receipt(personalize(one)));
+    granted = 1;
+    EXPECT_EQ(refusal(send_proof(copy, [](auto&) {})), Reason::chip_already_known);
+    copy.identity_certificate = one.identity_certificate;
+    EXPECT_EQ(refusal(send_proof(copy, [](auto&) {})), Reason::sequence_taken) << "also with the other's files";
+    EXPECT_EQ(rows("audit", "event = 'refused' AND chip = '" + one.chip() + "'"), 2);
 }
 
 } // namespace
