@@ -17,6 +17,12 @@ constexpr std::size_t max_certificate = 64 * 1024;
 constexpr std::size_t max_word = 256;
 constexpr std::size_t max_text = 64 * 1024;
 constexpr std::size_t digest_size = 32;
+constexpr std::size_t max_proof = 256 * 1024;
+constexpr std::size_t max_statement = 16 * 1024;
+constexpr std::size_t max_list = 768 * 1024;
+constexpr int max_key_certificates = 64; // a data package's entries
+constexpr int max_certificates = 8;
+constexpr std::size_t max_serial = 40; // hex digits of 20 bytes
 constexpr std::size_t database_size = 32; // hex digits
 constexpr std::int64_t latest = std::int64_t{1} << 33; // in the year 2242: what the clocks of computers can hold
 constexpr std::uint64_t max_number = INT64_MAX;
@@ -33,6 +39,14 @@ bool is_database(const std::string& id)
         std::ranges::all_of(id, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
 
+bool is_serial(const std::string& serial)
+{
+    return !serial.empty() && serial.size() <= max_serial &&
+        std::ranges::all_of(serial, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+}
+
+bool all_serials(const auto& list, int limit) { return list.size() <= limit && std::ranges::all_of(list, is_serial); }
+
 bool good(const RecordName& m)
 {
     return none_unknown(m) && structures::is_chip_identifier(m.chip_identifier()) && is_number(m.sequence()) &&
@@ -45,10 +59,28 @@ bool good(const UseName& m)
         is_number(m.sequence());
 }
 
+bool good(const ReplacementName& m)
+{
+    return none_unknown(m) && structures::is_chip_identifier(m.former()) && structures::is_chip_identifier(m.present());
+}
+
 bool good(const SyncRecord& m)
 {
     return none_unknown(m) && !m.record().empty() && m.record().size() <= max_record &&
-        m.module_certificate().size() <= max_certificate && is_time(m.time());
+        m.module_certificate().size() <= max_certificate && is_time(m.time()) && m.proof().size() <= max_proof &&
+        all_serials(m.key_certificates(), max_key_certificates);
+}
+
+bool good(const SyncReplacement& m)
+{
+    return none_unknown(m) && !m.statement().empty() && m.statement().size() <= max_statement;
+}
+
+bool good(const SyncRevocations& m)
+{
+    return none_unknown(m) && !m.list().empty() && m.list().size() <= max_list && !m.certificates().empty() &&
+        m.certificates_size() <= max_certificates &&
+        std::ranges::all_of(m.certificates(), [](const auto& der) { return der.size() <= max_certificate; });
 }
 
 bool good(const SyncUse& m)
@@ -76,6 +108,10 @@ bool good(const SyncItem& m)
         return good(m.use());
     case SyncItem::kAudit:
         return good(m.audit());
+    case SyncItem::kReplacement:
+        return good(m.replacement());
+    case SyncItem::kRevocations:
+        return good(m.revocations());
     case SyncItem::ITEM_NOT_SET:
         return false;
     }
@@ -101,11 +137,13 @@ bool good(const SyncMessage& m)
     switch (m.body_case()) {
     case SyncMessage::kOffer:
         return none_unknown(m.offer()) && is_database(m.offer().database()) &&
-            all_good(m.offer().records(), max_offered) && all_good(m.offer().uses(), max_offered);
+            all_good(m.offer().records(), max_offered) && all_good(m.offer().uses(), max_offered) &&
+            all_good(m.offer().replacements(), max_offered);
     case SyncMessage::kWanted:
         return none_unknown(m.wanted()) && m.wanted().audit_known() <= max_number &&
             m.wanted().audit_digest().size() <= digest_size && m.wanted().records_size() <= max_offered &&
-            m.wanted().uses_size() <= max_offered;
+            m.wanted().uses_size() <= max_offered && m.wanted().replacements_size() <= max_offered &&
+            all_serials(m.wanted().revoked(), max_revoked);
     case SyncMessage::kBatch:
         return none_unknown(m.batch()) && is_database(m.batch().database()) &&
             all_good(m.batch().items(), max_sync_items);

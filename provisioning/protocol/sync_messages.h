@@ -10,7 +10,8 @@ namespace imprint::protocol {
 inline constexpr std::string_view sync_alpn = "imprint-sync/1";
 inline constexpr std::size_t max_sync_message = 1024 * 1024; // a record alone may have 256 KiB
 inline constexpr int max_sync_items = 256;
-inline constexpr int max_offered = 4096; // records and introductions in one offer
+inline constexpr int max_offered = 4096; // records, introductions and replacements in one offer
+inline constexpr int max_revoked = 4096; // serials in one answer to an offer
 
 // taken: it is there now; known: it was there already; conflict: something else is there, both are kept, an operator
 // has to look; refused: it does not hold, and nothing of it was kept.

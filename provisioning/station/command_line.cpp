@@ -285,7 +285,7 @@ int sync(Options& o, Store& store)
     o.credentials.passphrase = pki::read_passphrase(o.passphrase);
     const Credentials credentials = load_tls_credentials(o.credentials, now);
     return o.main_station.empty() ? sync_to_archive(store, credentials, o.server.archive, o.dry_run, o.json)
-                                  : sync_to_station(store, credentials, o.main_station, o.dry_run, o.json);
+                                  : sync_to_station(store, credentials, o.state, o.main_station, o.dry_run, o.json);
 }
 
 void Commands::add_sync(CLI::App& app)

@@ -112,7 +112,8 @@ int show_outbox(Store& store, std::chrono::seconds wait, bool json);
 
 // Brings what was done in the field to the main station, or the outbox to the archive: once, then it ends.
 // exit_conflict if something else stands there in the way of anything.
-int sync_to_station(Store& store, const Credentials& credentials, const std::string& address, bool dry_run, bool json);
+int sync_to_station(Store& store, const Credentials& credentials, const std::filesystem::path& state,
+                    const std::string& address, bool dry_run, bool json);
 int sync_to_archive(Store& store, const Credentials& credentials, const std::string& url, bool dry_run, bool json);
 // What other stations brought and could not be taken.
 int show_conflicts(Store& store, bool json);

@@ -37,6 +37,17 @@ Proven prove(Store& store, const RecordEntry& record, const pki::Trust& trust)
     return verify_proof(*proof, record.record, grant->module_certificate, trust).or_throw();
 }
 
+// Serials of what was granted with it: the module certificate, then those of its keys.
+std::vector<std::string> certificates(Store& store, const RecordEntry& record)
+{
+    const auto grant = store.received_grant(record.chip, record.sequence);
+    if (!grant)
+        return {};
+    auto serials = store.key_certificates(grant->serial);
+    serials.insert(serials.begin(), grant->serial);
+    return serials;
+}
+
 void print(const nlohmann::ordered_json& described, bool json)
 {
     if (json) {
@@ -57,7 +68,8 @@ int show_record(Store& store, const RecordName& name, bool json)
            {"time", utc(record.time)},
            {"size", record.record.size()},
            {"sha256", hex(package::record_digest(record.record))},
-           {"proof", store.proof(record.chip, record.sequence).has_value()}},
+           {"proof", store.proof(record.chip, record.sequence).has_value()},
+           {"certificates", certificates(store, record)}},
           json);
     return exit_ok;
 }

@@ -3,8 +3,11 @@
 
 #include "provisioning/server/log.h"
 #include "provisioning/station/commands_format.h"
+#include "provisioning/station/crl.h"
 #include "provisioning/station/outbox.h"
+#include "provisioning/station/server.h"
 #include "provisioning/station/sync_client.h"
+#include "provisioning/station/sync_statements.h"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
@@ -32,22 +35,29 @@ void print_json(const SyncTotal& total)
                             {"name", trouble.name},
                             {"reason", name(trouble.why.reason)},
                             {"detail", server::printable(trouble.why.detail)}});
-    const nlohmann::ordered_json all{
-        {"missing", {{"records", total.records}, {"introductions", total.introductions}, {"audit", total.audit}}},
-        {"taken", total.taken},
-        {"known", total.known},
-        {"troubles", troubles}};
+    const nlohmann::ordered_json all{{"missing",
+                                      {{"records", total.records},
+                                       {"introductions", total.introductions},
+                                       {"replacements", total.replacements},
+                                       {"audit", total.audit}}},
+                                     {"taken", total.taken},
+                                     {"known", total.known},
+                                     {"revoked", total.revoked},
+                                     {"troubles", troubles}};
     std::cout << all.dump(2) << '\n';
 }
 
 void print(const SyncTotal& total, bool dry_run)
 {
-    std::cout << total.records << " records, " << total.introductions << " used introductions and " << total.audit
-              << " audit entries " << (dry_run ? "would be sent" : "were missing there") << '\n';
+    std::cout << total.records << " records, " << total.introductions << " used introductions, " << total.replacements
+              << " replacements and " << total.audit << " audit entries "
+              << (dry_run ? "would be sent" : "were missing there") << '\n';
     if (dry_run)
         return;
     std::cout << total.taken << " were taken, " << total.known << " were known already, " << total.troubles.size()
               << " were not taken\n";
+    if (total.revoked != 0)
+        std::cout << total.revoked << " grants were revoked here, as the main station has it\n";
     for (const auto& trouble : total.troubles)
         std::cout << name_of(trouble.outcome) << ": " << trouble.kind << ' ' << server::printable(trouble.name) << ": "
                   << name(trouble.why.reason) << ": " << server::printable(trouble.why.detail) << '\n';
@@ -70,14 +80,18 @@ void show_progress(const SyncTotal& total)
 
 } // namespace
 
-int sync_to_station(Store& store, const Credentials& credentials, const std::string& address, bool dry_run, bool json)
+int sync_to_station(Store& store, const Credentials& credentials, const std::filesystem::path& state,
+                    const std::string& address, bool dry_run, bool json)
 {
+    const auto list = [&] {
+        return message_of(write_crl(crl_path(state), credentials, store, now()), credentials.signing);
+    };
     const bool terminal = isatty(STDERR_FILENO) != 0;
     const auto progress = [terminal](const SyncTotal& total) {
         if (terminal)
             show_progress(total);
     };
-    const auto total = synchronize(store, credentials, address, dry_run, progress);
+    const auto total = synchronize(store, credentials, address, dry_run, list, progress);
     if (terminal)
         std::cerr << "\r\033[K" << std::flush;
     json ? print_json(total) : print(total, dry_run);

@@ -13,7 +13,7 @@ namespace imprint::station {
 inline constexpr std::chrono::days crl_lifetime{30};
 
 // Makes a new CRL with the next number and replaces the file (PEM: the list, then the signing certificate and its
-// issuers) with it in one step.
-void write_crl(const std::filesystem::path& path, const Credentials& credentials, Store& store, pki::Time now);
+// issuers, then those of the stations that brought theirs here) with it in one step.
+pki::Crl write_crl(const std::filesystem::path& path, const Credentials& credentials, Store& store, pki::Time now);
 
 } // namespace imprint::station

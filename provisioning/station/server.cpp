@@ -285,7 +285,8 @@ std::vector<OperationsProtocol> Server::Impl::protocols()
             outbox->wake();
     };
     return {courier_protocol(store, worker, {settings.public_address, settings.message_timeout}, journal),
-            sync_protocol(store, worker, station.credentials, settings.message_timeout, synchronized)};
+            sync_protocol(
+                store, worker, station.credentials, settings.message_timeout, [this] { write_list(); }, synchronized)};
 }
 
 // Whatever else would be written to standard output goes to standard error from here on.

@@ -9,7 +9,7 @@ namespace imprint::station {
 
 namespace {
 
-constexpr std::array<std::string_view, 10> migrations{R"(
+constexpr std::array<std::string_view, 11> migrations{R"(
 CREATE TABLE chips (
   chip TEXT PRIMARY KEY,
   identity_kind TEXT NOT NULL,
@@ -263,6 +263,12 @@ CREATE TRIGGER pool_taken_once BEFORE UPDATE ON pool
   WHEN NEW.chip IS NULL OR OLD.serial IS NOT NULL OR
     (OLD.chip IS NOT NULL AND (NEW.chip <> OLD.chip OR NEW.sequence <> OLD.sequence))
   BEGIN SELECT RAISE(ABORT, 'a pair is for one chip, once'); END;
+)",
+                                                     R"(
+-- A certificate is revoked by the station that made it; what others revoke is published beside.
+ALTER TABLE grants ADD COLUMN origin TEXT NOT NULL DEFAULT '';
+CREATE INDEX grants_of_others ON grants (origin) WHERE origin <> '';
+CREATE TABLE revocation_lists (station TEXT PRIMARY KEY, number INTEGER NOT NULL, pem BLOB NOT NULL) STRICT;
 )"};
 
 } // namespace

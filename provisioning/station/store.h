@@ -40,6 +40,7 @@ struct ReplacementEntry {
     pki::Time time;
     std::string reason; // the operator's words
     Bytes statement; // backup/package/replacement.h
+    std::int64_t place = 0; // behind the records up to this place in the outbox; given by the store
 };
 
 struct GrantEntry {
@@ -48,6 +49,7 @@ struct GrantEntry {
     std::uint64_t sequence = 0;
     Bytes module_certificate; // DER
     pki::Time time;
+    std::string origin; // the station that granted it; empty: this one
 };
 
 struct RecordEntry {
@@ -56,6 +58,7 @@ struct RecordEntry {
     Bytes content_digest; // SHA-256 of the record's content
     Bytes record; // both signatures
     pki::Time time;
+    std::int64_t place = 0; // in the outbox; given by record_names()
 };
 
 // waiting: to be delivered; delivered: with the archive's receipt; conflict: the archive refused it for good.
@@ -96,8 +99,8 @@ struct Origin {
 struct ConflictEntry {
     pki::Time time; // when it was brought first
     std::string station; // who brought it
-    std::string kind; // "record", "introduction", "audit"
-    std::string name; // which: chip and sequence, selector, number
+    std::string kind; // "record", "introduction", "replacement", "audit"
+    std::string name; // which: chip and sequence, selector, chips, number
     std::string reason, detail;
     Bytes digest; // SHA-256 of the content
     Bytes content; // sync.proto: SyncItem
@@ -157,6 +160,13 @@ struct IntroductionEntry {
     pki::Time used;
     std::uint64_t sequence = 0; // of the personalization
     bool recorded = false; // ... whose record is here
+};
+
+// What a station revokes that brought its grants here.
+struct RevocationList {
+    std::string station;
+    std::uint64_t number = 0;
+    Bytes pem; // the list, its signer and the signer's issuers
 };
 
 // A key of the central system that devices are to know it by.
@@ -245,6 +255,7 @@ public:
     void add_replacement(const ReplacementEntry& replacement); // that was checked; the list has the new chip then
     std::optional<ReplacementEntry> replacement_by(const std::string& present);
     std::optional<ReplacementEntry> replacement_of(const std::string& former);
+    std::vector<ReplacementEntry> replacements(); // in the order of their places
     // The chip with which the identity is to go on, by its last replacement.
     std::optional<std::string> heir_of(const pki::DeviceIdentity& identity);
 
@@ -261,7 +272,15 @@ public:
     std::vector<std::string> revoke_all_grants(const std::string& chip, pki::Time now); // those with receipts, too
     // ... of which there is a later record: the device will never use them again.
     std::vector<std::string> revoke_superseded_grants(const std::string& chip, pki::Time now);
-    std::vector<pki::Revoked> revoked(); // what went with the grants, too
+    std::vector<std::string> revoke_grants(const std::vector<std::string>& serials,
+                                           pki::Time now); // of these, own ones
+    std::vector<pki::Revoked> revoked(); // of this station's; what went with the grants, too
+    std::vector<std::string> key_certificates(const std::string& grant); // serials
+    // Module certificates of another station's that it is to revoke.
+    std::vector<std::string> revoked_of(const std::string& station);
+    void put_revocation_list(const RevocationList& list); // in the place of the station's former one
+    std::optional<RevocationList> revocation_list(const std::string& station);
+    std::vector<RevocationList> revocation_lists();
     std::uint64_t next_crl_number();
 
     // --- pairs made in advance (store_pool.cpp). The one that a grant took stays until its record is with the archive;

@@ -6,15 +6,27 @@ namespace imprint::station {
 
 namespace {
 
+std::vector<std::string> texts(SQLite::Database& database, const std::string& sql, const std::string& parameter)
+{
+    SQLite::Statement query(database, sql);
+    query.bind(1, parameter);
+    std::vector<std::string> all;
+    while (query.executeStep())
+        all.push_back(query.getColumn(0).getString());
+    return all;
+}
+
 // Of the chip's grants those that `which` selects. One that got its receipt stays what its record was granted with.
 std::vector<std::string> revoke(SQLite::Database& database, const std::string& chip, const std::string& which,
-                                pki::Time now)
+                                pki::Time now, const std::string& third = {})
 {
     SQLite::Statement enter(database,
                             "INSERT OR IGNORE INTO revoked (serial, time) SELECT serial, ?2 FROM grants "
                             "WHERE chip = ?1 AND (" +
                                 which + ") RETURNING serial");
     SQLite::bind(enter, chip, seconds(now));
+    if (!third.empty())
+        enter.bind(3, third);
     std::vector<std::string> serials;
     while (enter.executeStep())
         serials.push_back(enter.getColumn(0).getString());
@@ -38,9 +50,11 @@ std::vector<std::string> revoke(SQLite::Database& database, const std::string& c
 void Store::add_grant(const GrantEntry& grant)
 {
     SQLite::Statement insert(
-        database_, "INSERT INTO grants (serial, chip, sequence, time, module_certificate) VALUES (?, ?, ?, ?, ?)");
-    SQLite::bind(insert, grant.serial, grant.chip, static_cast<std::int64_t>(grant.sequence), seconds(grant.time));
-    sql::bind(insert, 5, grant.module_certificate);
+        database_,
+        "INSERT INTO grants (serial, chip, sequence, time, origin, module_certificate) VALUES (?, ?, ?, ?, ?, ?)");
+    SQLite::bind(insert, grant.serial, grant.chip, static_cast<std::int64_t>(grant.sequence), seconds(grant.time),
+                 grant.origin);
+    sql::bind(insert, 6, grant.module_certificate);
     insert.exec();
     SQLite::Statement pairs(database_, "UPDATE pool SET serial = ? WHERE chip = ? AND sequence = ? AND serial IS NULL");
     SQLite::bind(pairs, grant.serial, grant.chip, static_cast<std::int64_t>(grant.sequence));
@@ -49,7 +63,7 @@ void Store::add_grant(const GrantEntry& grant)
 
 void Store::add_key_certificate(const std::string& serial, const std::string& grant)
 {
-    SQLite::Statement insert(database_, "INSERT INTO key_certificates (serial, granted) VALUES (?, ?)");
+    SQLite::Statement insert(database_, "INSERT OR IGNORE INTO key_certificates (serial, granted) VALUES (?, ?)");
     SQLite::bind(insert, serial, grant);
     insert.exec();
 }
@@ -96,13 +110,41 @@ std::vector<std::string> Store::revoke_superseded_grants(const std::string& chip
 std::vector<pki::Revoked> Store::revoked()
 {
     SQLite::Statement query(database_,
-                            "SELECT serial, time FROM revoked UNION ALL "
-                            "SELECT key_certificates.serial, time FROM revoked "
-                            "JOIN key_certificates ON granted = revoked.serial ORDER BY 2, 1");
+                            "WITH own AS (SELECT serial, revoked.time FROM revoked JOIN grants USING (serial) "
+                            "WHERE origin = '') SELECT serial, time FROM own UNION ALL "
+                            "SELECT key_certificates.serial, time FROM own "
+                            "JOIN key_certificates ON granted = own.serial ORDER BY 2, 1");
     std::vector<pki::Revoked> all;
     while (query.executeStep())
         all.push_back({query.getColumn(0), from_seconds(query.getColumn(1))});
     return all;
+}
+
+std::vector<std::string> Store::revoke_grants(const std::vector<std::string>& serials, pki::Time now)
+{
+    std::vector<std::string> chips, done;
+    for (const auto& serial : serials) {
+        SQLite::Statement query(database_, "SELECT chip FROM grants WHERE serial = ? AND origin = ''");
+        query.bind(1, serial);
+        if (!query.executeStep())
+            continue;
+        removed_ = true;
+        for (auto& one : revoke(database_, query.getColumn(0).getString(), "serial = ?3", now, serial))
+            done.push_back(std::move(one));
+    }
+    return done;
+}
+
+std::vector<std::string> Store::key_certificates(const std::string& grant)
+{
+    return texts(database_, "SELECT serial FROM key_certificates WHERE granted = ? ORDER BY serial", grant);
+}
+
+std::vector<std::string> Store::revoked_of(const std::string& station)
+{
+    return texts(database_,
+                 "SELECT serial FROM revoked JOIN grants USING (serial) WHERE origin = ? ORDER BY revoked.time, serial",
+                 station);
 }
 
 std::uint64_t Store::next_crl_number()

@@ -6,21 +6,26 @@ namespace imprint::station {
 
 namespace {
 
+const std::string select_replacements =
+    "SELECT former, present, identity_kind, identity_value, time, reason, statement, place FROM replacements ";
+
+ReplacementEntry read_replacement(SQLite::Statement& query)
+{
+    constexpr int place = 7;
+    return {query.getColumn(0).getString(),
+            query.getColumn(1).getString(),
+            {query.getColumn(2).getString(), query.getColumn(3).getString()},
+            from_seconds(query.getColumn(4)),
+            query.getColumn(5).getString(),
+            sql::blob(query.getColumn(6)),
+            query.getColumn(place).getInt64()};
+}
+
 std::optional<ReplacementEntry> one(SQLite::Database& database, const std::string& condition, const std::string& chip)
 {
-    SQLite::Statement query(database,
-                            "SELECT former, present, identity_kind, identity_value, time, reason, statement "
-                            "FROM replacements " +
-                                condition);
+    SQLite::Statement query(database, select_replacements + condition);
     query.bind(1, chip);
-    if (!query.executeStep())
-        return std::nullopt;
-    return ReplacementEntry{query.getColumn(0).getString(),
-                            query.getColumn(1).getString(),
-                            {query.getColumn(2).getString(), query.getColumn(3).getString()},
-                            from_seconds(query.getColumn(4)),
-                            query.getColumn(5).getString(),
-                            sql::blob(query.getColumn(6))};
+    return query.executeStep() ? std::optional(read_replacement(query)) : std::nullopt;
 }
 
 } // namespace
@@ -75,6 +80,15 @@ std::optional<ReplacementEntry> Store::replacement_by(const std::string& present
 std::optional<ReplacementEntry> Store::replacement_of(const std::string& former)
 {
     return one(database_, "WHERE former = ?", former);
+}
+
+std::vector<ReplacementEntry> Store::replacements()
+{
+    SQLite::Statement query(database_, select_replacements + "ORDER BY place, rowid");
+    std::vector<ReplacementEntry> all;
+    while (query.executeStep())
+        all.push_back(read_replacement(query));
+    return all;
 }
 
 std::optional<std::string> Store::heir_of(const pki::DeviceIdentity& identity)

@@ -15,20 +15,29 @@ NumberedAudit read_audit(SQLite::Statement& query)
              query.getColumn(5), query.getColumn(audit_columns - 1)}};
 }
 
+RevocationList read_list(SQLite::Statement& query)
+{
+    return {query.getColumn(0).getString(), static_cast<std::uint64_t>(query.getColumn(1).getInt64()),
+            sql::blob(query.getColumn(2))};
+}
+
 } // namespace
 
 std::string Store::database_id() { return database_.execAndGet("SELECT id FROM database_id").getString(); }
 
 std::vector<RecordEntry> Store::record_names()
 {
-    SQLite::Statement query(database_, "SELECT chip, sequence, content_digest, time FROM records ORDER BY rowid");
+    SQLite::Statement query(database_,
+                            "SELECT chip, sequence, content_digest, time, outbox.rowid FROM records "
+                            "JOIN outbox USING (chip, sequence) ORDER BY outbox.rowid");
     std::vector<RecordEntry> names;
     while (query.executeStep())
         names.push_back({query.getColumn(0),
                          static_cast<std::uint64_t>(query.getColumn(1).getInt64()),
                          sql::blob(query.getColumn(2)),
                          {},
-                         from_seconds(query.getColumn(3))});
+                         from_seconds(query.getColumn(3)),
+                         query.getColumn(4).getInt64()});
     return names;
 }
 
@@ -40,8 +49,33 @@ std::optional<GrantEntry> Store::received_grant(const std::string& chip, std::ui
     SQLite::bind(query, chip, static_cast<std::int64_t>(sequence));
     if (!query.executeStep())
         return std::nullopt;
-    return GrantEntry{query.getColumn(0), chip, sequence, sql::blob(query.getColumn(1)),
-                      from_seconds(query.getColumn(2))};
+    return GrantEntry{
+        query.getColumn(0), chip, sequence, sql::blob(query.getColumn(1)), from_seconds(query.getColumn(2)), {}};
+}
+
+void Store::put_revocation_list(const RevocationList& list)
+{
+    SQLite::Statement insert(database_,
+                             "INSERT OR REPLACE INTO revocation_lists (station, number, pem) VALUES (?, ?, ?)");
+    SQLite::bind(insert, list.station, static_cast<std::int64_t>(list.number));
+    sql::bind(insert, 3, list.pem);
+    insert.exec();
+}
+
+std::optional<RevocationList> Store::revocation_list(const std::string& station)
+{
+    SQLite::Statement query(database_, "SELECT station, number, pem FROM revocation_lists WHERE station = ?");
+    query.bind(1, station);
+    return query.executeStep() ? std::optional(read_list(query)) : std::nullopt;
+}
+
+std::vector<RevocationList> Store::revocation_lists()
+{
+    SQLite::Statement query(database_, "SELECT station, number, pem FROM revocation_lists ORDER BY station");
+    std::vector<RevocationList> all;
+    while (query.executeStep())
+        all.push_back(read_list(query));
+    return all;
 }
 
 std::vector<NumberedAudit> Store::own_audit(std::uint64_t first, std::size_t limit)

@@ -21,6 +21,8 @@ namespace {
 constexpr std::chrono::seconds connecting{20};
 constexpr std::chrono::seconds answering{60};
 
+pki::Time now() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
+
 struct Location {
     std::string host, port;
 };
@@ -91,7 +93,7 @@ private:
             const Result<Bytes> answer = co_await server::read_message(stream_, answering, protocol::max_sync_message);
             if (!answer)
                 throw Error(answer.refusal());
-            if (const auto verdict = sender.take(*answer); !verdict)
+            if (const auto verdict = sender.take(*answer, now()); !verdict)
                 throw Error(verdict.refusal());
             progress(sender.total());
         }
@@ -118,9 +120,9 @@ private:
 } // namespace
 
 SyncTotal synchronize(Store& store, const Credentials& credentials, const std::string& address, bool dry_run,
-                      const SyncProgress& progress)
+                      const std::function<protocol::SyncRevocations()>& list, const SyncProgress& progress)
 {
-    SyncSender sender(store, dry_run);
+    SyncSender sender(store, dry_run, list);
     Client client(credentials, address);
     client.run(sender, progress);
     return sender.total();

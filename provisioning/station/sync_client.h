@@ -12,8 +12,9 @@ namespace imprint::station {
 using SyncProgress = std::function<void(const SyncTotal& total)>;
 
 // `address`: "host:port" of the main station's address for operations. One connection; every wait has a deadline.
-// Throws Error: what the network and the station's certificate say, and what the station refuses with.
+// `list` as for SyncSender. Throws Error: what the network and the station's certificate say, and what the station
+// refuses with.
 SyncTotal synchronize(Store& store, const Credentials& credentials, const std::string& address, bool dry_run,
-                      const SyncProgress& progress);
+                      const std::function<protocol::SyncRevocations()>& list, const SyncProgress& progress);
 
 } // namespace imprint::station

@@ -3,6 +3,8 @@
 
 #include "backup/package/record.h"
 #include "daemon/structures/name.h"
+#include "provisioning/station/proof.h"
+#include "provisioning/station/sync_statements.h"
 
 namespace imprint::station {
 
@@ -36,6 +38,11 @@ Result<Proven> prove(const protocol::SyncRecord& item, const pki::Trust& trust)
     const std::uint64_t sequence = record->content.sequence();
     if (!binding || binding->chip_identifier != chip || binding->epoch != sequence)
         return Refusal{Reason::record_foreign, "the module certificate belongs to another personalization"};
+    if (!item.proof().empty())
+        if (const auto proof = verify_proof(as_bytes(item.proof()), as_bytes(item.record()),
+                                            as_bytes(item.module_certificate()), trust);
+            !proof)
+            return proof.refusal();
     Bytes digest = structures::digest(TPM2_ALG_SHA256, record->content_bytes);
     return Proven{*std::move(record), *module, std::move(digest), chip, sequence};
 }
@@ -76,10 +83,17 @@ Verdict enter(Store& store, const Proven& proven, const protocol::SyncRecord& it
         if (const auto added = store.add_chip(chip, proven.record.identity.spki()); !added)
             return added;
     }
-    if (!store.has_grant(proven.module.serial()))
-        store.add_grant({proven.module.serial(), proven.chip, proven.sequence, proven.module.der(), time});
-    store.close_grant(proven.module.serial());
+    const std::string grant = proven.module.serial();
+    if (!store.has_grant(grant)) {
+        store.add_grant(
+            {grant, proven.chip, proven.sequence, proven.module.der(), time, proven.record.station->common_name()});
+        for (const auto& serial : item.key_certificates())
+            store.add_key_certificate(serial, grant);
+    }
+    store.close_grant(grant);
     store.add_record({proven.chip, proven.sequence, proven.content_digest, to_bytes(item.record()), time});
+    if (!item.proof().empty())
+        store.keep_proof(proven.chip, proven.sequence, as_bytes(item.proof()));
     return accepted();
 }
 
@@ -102,7 +116,9 @@ Judgement judge_record(Store& store, const pki::Trust& trust, const protocol::Sy
     if (const auto entered = enter(store, *proven, item); !entered) {
         made.outcome = SyncOutcome::conflict;
         made.why = entered.refusal();
+        return made;
     }
+    made.revoked = store.revoke_superseded_grants(proven->chip, from_seconds(item.time()));
     return made;
 }
 
@@ -182,6 +198,10 @@ Judgement judge(Store& store, const pki::Trust& trust, const Origin& origin, con
         return judge_record(store, trust, item.record());
     if (item.has_use())
         return judge_use(store, item.use());
+    if (item.has_replacement())
+        return judge_replacement(store, trust, item.replacement());
+    if (item.has_revocations())
+        return judge_revocations(store, trust, origin, item.revocations());
     return judge_audit(store, origin, item.audit());
 }
 

@@ -14,6 +14,7 @@ struct Judgement {
     std::string kind, name; // as a ConflictEntry has them
     std::string chip; // empty where there is none
     Refusal why; // of a conflict or a refusal
+    std::vector<std::string> revoked; // module certificates that it was the end of
 };
 
 // Takes the item if nothing stands in its way, and changes nothing otherwise. The caller keeps a transaction of the

@@ -26,6 +26,7 @@ struct Conversation {
     asio::thread_pool& worker;
     std::shared_ptr<const pki::Trust> trust;
     std::chrono::seconds message_timeout;
+    std::function<void()> revoked;
     std::function<void(const SyncReply&)> told;
 
     asio::awaitable<void> operator()(server::TlsStream& stream, OperationsPeer peer) const
@@ -36,7 +37,11 @@ struct Conversation {
                 const Result<Bytes> received =
                     co_await server::read_message(stream, message_timeout, protocol::max_sync_message);
                 auto work = [&] {
-                    return received ? session.receive(*received, now()) : session.reject(received.refusal(), now());
+                    SyncReply made =
+                        received ? session.receive(*received, now()) : session.reject(received.refusal(), now());
+                    if (made.revoked)
+                        revoked();
+                    return made;
                 };
                 const SyncReply reply = co_await in_worker(worker, work);
                 told(reply);
@@ -53,10 +58,11 @@ struct Conversation {
 } // namespace
 
 OperationsProtocol sync_protocol(Store& store, asio::thread_pool& worker, const Credentials& credentials,
-                                 std::chrono::seconds message_timeout, std::function<void(const SyncReply&)> told)
+                                 std::chrono::seconds message_timeout, std::function<void()> revoked,
+                                 std::function<void(const SyncReply&)> told)
 {
     return {std::string(protocol::sync_alpn), pki::Role::station_tls,
-            Conversation{store, worker, credentials.trust, message_timeout, std::move(told)}};
+            Conversation{store, worker, credentials.trust, message_timeout, std::move(revoked), std::move(told)}};
 }
 
 } // namespace imprint::station

@@ -2,6 +2,7 @@
 #include "provisioning/station/sync_receiver.h"
 
 #include "daemon/structures/name.h"
+#include "provisioning/station/sync_statements.h"
 
 namespace imprint::station {
 
@@ -50,6 +51,12 @@ SyncReply SyncReceiver::on_offer(const protocol::SyncOffer& offer)
     for (int i = 0; i < offer.uses_size(); ++i)
         if (!has(store_, offer.uses(i)))
             wanted.add_uses(static_cast<std::uint32_t>(i));
+    for (int i = 0; i < offer.replacements_size(); ++i)
+        if (!has(store_, offer.replacements(i)))
+            wanted.add_replacements(static_cast<std::uint32_t>(i));
+    for (auto& serial : to_be_revoked(store_, unit_))
+        if (wanted.revoked_size() < protocol::max_revoked)
+            wanted.add_revoked(std::move(serial));
     return {.message = protocol::serialize(message)};
 }
 
@@ -84,9 +91,7 @@ void SyncReceiver::keep(const Judgement& judged, const protocol::SyncItem& item,
     const Bytes digest = structures::digest(TPM2_ALG_SHA256, content);
     switch (judged.outcome) {
     case SyncOutcome::taken:
-        if (item.has_record())
-            reply.audit.push_back(entry("synchronized", judged, now));
-        reply.record_stored = reply.record_stored || item.has_record();
+        take(judged, item, reply, now);
         [[fallthrough]];
     case SyncOutcome::known:
         return store_.settle_conflict(unit_, digest);
@@ -99,6 +104,22 @@ void SyncReceiver::keep(const Judgement& judged, const protocol::SyncItem& item,
         reply.audit.push_back(entry("sync-refused", judged, now));
         return;
     }
+}
+
+void SyncReceiver::take(const Judgement& judged, const protocol::SyncItem& item, SyncReply& reply, pki::Time now)
+{
+    const bool delivered = item.has_record() || item.has_replacement();
+    if (delivered)
+        reply.audit.push_back(entry("synchronized", judged, now));
+    for (const auto& serial : judged.revoked)
+        reply.audit.push_back(
+            {.time = now,
+             .event = "revoked",
+             .chip = judged.chip,
+             .peer = peer_,
+             .detail = "module certificate " + serial + ": " + judged.kind + " from station " + unit_});
+    reply.record_stored = reply.record_stored || delivered;
+    reply.revoked = reply.revoked || item.has_revocations() || !judged.revoked.empty();
 }
 
 AuditEntry SyncReceiver::entry(const std::string& event, const Judgement& judged, pki::Time now) const

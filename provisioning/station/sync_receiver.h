@@ -14,6 +14,7 @@ struct SyncReply {
     bool last = false; // the conversation is over once it is sent
     std::vector<AuditEntry> audit; // what was entered into the audit log, for the journal too
     bool record_stored = false; // the outbox has something new
+    bool revoked = false; // the CRL has to be written anew
 };
 
 class SyncReceiver {
@@ -30,6 +31,7 @@ public:
 private:
     SyncReply on_offer(const protocol::SyncOffer& offer);
     SyncReply on_batch(const protocol::SyncBatch& batch, pki::Time now);
+    void take(const Judgement& judged, const protocol::SyncItem& item, SyncReply& reply, pki::Time now);
     void keep(const Judgement& judged, const protocol::SyncItem& item, SyncReply& reply, pki::Time now);
     SyncReply refuse(const Refusal& to_peer, const Refusal& to_audit, pki::Time now);
     AuditEntry entry(const std::string& event, const Judgement& judged, pki::Time now) const;

@@ -22,7 +22,7 @@ TEST_F(Sync, Attack44_ARecordOfAForeignManufacturerIsRefused)
 {
     auto batch = batch_of_one_record();
     const TestPki twin;
-    station::SyncReceiver other(main, std::make_shared<const pki::Trust>(twin.trust()), "laptop", "test");
+    station::SyncReceiver other(main, std::make_shared<const pki::Trust>(twin.trust()), "Station 1", "test");
     protocol::SyncMessage message;
     *message.mutable_batch() = batch;
     const auto answer =
@@ -75,8 +75,8 @@ TEST_F(Sync, Attack17_AnyByteOfABatchChanged)
 TEST_F(Sync, Attack44_AuditEntriesAreTheSendersOwn)
 {
     store.audit({.time = now, .event = "granted", .peer = "x", .detail = "by me", .origin = "line-1"});
-    sync("laptop");
-    EXPECT_EQ(rows_at_main("audit", "origin = 'laptop'"), 1);
+    sync("Station 1");
+    EXPECT_EQ(rows_at_main("audit", "origin = 'Station 1'"), 1);
     EXPECT_EQ(rows_at_main("audit", "origin = 'line-1'"), 0);
     protocol::SyncMessage message;
     message.mutable_batch()->set_database(store.database_id());
@@ -113,7 +113,7 @@ TEST_F(Sync, Attack17_BatchesAndItemsAreBounded)
     EXPECT_EQ(refused(batch), Reason::malformed_message);
     batch.mutable_items(0)->mutable_record()->set_record(std::string(300'000, 'x'));
     EXPECT_EQ(refused(batch), Reason::malformed_message);
-    EXPECT_EQ(rows_at_main("audit", "origin = 'laptop'"), protocol::max_sync_items);
+    EXPECT_EQ(rows_at_main("audit", "origin = 'Station 1'"), protocol::max_sync_items);
 }
 
 TEST_F(Sync, Attack17_NothingButOffersAndBatchesIsTaken)
@@ -133,9 +133,9 @@ TEST_F(Sync, Attack17_AStationThatAnswersNonsense)
 {
     ASSERT_TRUE(is_receipt(personalize(device)));
     const auto answered = [&](const protocol::SyncMessage& message) {
-        station::SyncSender sender(store, false);
+        station::SyncSender sender(store, false, list());
         sender.next();
-        const auto verdict = sender.take(protocol::serialize(message));
+        const auto verdict = sender.take(protocol::serialize(message), now);
         return verdict ? std::nullopt : std::optional(verdict.refusal().reason);
     };
     protocol::SyncMessage message;

@@ -3,9 +3,11 @@
 #pragma once
 
 #include "provisioning/protocol/sync_messages.h"
+#include "provisioning/station/crl.h"
 #include "provisioning/station/introductions.h"
 #include "provisioning/station/sync_receiver.h"
 #include "provisioning/station/sync_sender.h"
+#include "provisioning/station/sync_statements.h"
 #include "tests/station/fixture.h"
 
 namespace imprint::test {
@@ -18,16 +20,23 @@ class Sync : public OneDevice {
 protected:
     Sync() { main.add_range({.prefix = "SN", .width = 6, .first = 1, .last = 1000}); }
 
-    station::SyncReceiver receiver(const std::string& unit = "laptop")
+    station::SyncReceiver receiver(const std::string& unit = "Station 1")
     {
         return {main, std::make_shared<const pki::Trust>(pki.trust()), unit, "test"};
     }
-    SyncTotal sync(const std::string& unit = "laptop", bool dry_run = false)
+    std::function<protocol::SyncRevocations()> list()
     {
-        station::SyncSender sender(store, dry_run);
+        return [this] {
+            return station::message_of(station::write_crl(directory / "crl.pem", station.credentials, store, now),
+                                       station.credentials.signing);
+        };
+    }
+    SyncTotal sync(const std::string& unit = "Station 1", bool dry_run = false)
+    {
+        station::SyncSender sender(store, dry_run, list());
         auto other = receiver(unit);
         for (Bytes message = sender.next(); !message.empty(); message = sender.next())
-            EXPECT_TRUE(sender.take(other.receive(message, now).message));
+            EXPECT_TRUE(sender.take(other.receive(message, now).message, now));
         return sender.total();
     }
     // The same device, personalized at the main station.
@@ -51,7 +60,7 @@ protected:
         ASSERT_EQ(listed.size(), 1U);
         EXPECT_EQ(listed[0].kind, kind);
         EXPECT_EQ(listed[0].reason, name(reason));
-        EXPECT_EQ(listed[0].station, "laptop");
+        EXPECT_EQ(listed[0].station, "Station 1");
         EXPECT_FALSE(listed[0].content.empty());
         EXPECT_EQ(rows_at_main("audit", "event = 'sync-conflict'"), 1);
         const auto again = sync();

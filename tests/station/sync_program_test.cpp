@@ -83,7 +83,8 @@ TEST_F(Home, A33_RecordsAndAuditGetThereAndAgainIsANoOp)
     EXPECT_EQ(asked.status, 0) << asked.err;
     const auto audit = rows(laptop, "audit");
     EXPECT_EQ(asked.out,
-              "2 records, 0 used introductions and " + std::to_string(audit) + " audit entries would be sent\n");
+              "2 records, 0 used introductions, 0 replacements and " + std::to_string(audit) +
+                  " audit entries would be sent\n");
     EXPECT_EQ(rows(main, "records"), 0);
     const auto first = sync();
     EXPECT_EQ(first.status, 0) << first.err;

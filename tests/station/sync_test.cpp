@@ -17,7 +17,7 @@ TEST_F(Sync, A33_EverythingArrivesOnce)
     store.burn_introduction(selector, device.chip(), device.epoch() + 1, now);
     const auto own = rows("audit");
 
-    const auto asked = sync("laptop", true);
+    const auto asked = sync("Station 1", true);
     EXPECT_EQ(asked.records, 2U);
     EXPECT_EQ(asked.introductions, 1U);
     EXPECT_EQ(asked.audit, static_cast<std::size_t>(own));
@@ -33,14 +33,14 @@ TEST_F(Sync, A33_EverythingArrivesOnce)
     EXPECT_EQ(main.chip(device.chip())->identity, store.chip(device.chip())->identity);
     EXPECT_TRUE(main.received_grant(device.chip(), device.epoch() + 1));
     EXPECT_EQ(main.introduction(selector)->used_by, device.chip());
-    EXPECT_EQ(rows_at_main("audit", "origin = 'laptop'"), own);
+    EXPECT_EQ(rows_at_main("audit", "origin = 'Station 1'"), own);
     EXPECT_EQ(rows_at_main("audit", "event = 'synchronized'"), 2);
 
     const auto again = sync();
     EXPECT_EQ(again.missing(), 0U);
     EXPECT_EQ(rows_at_main("records"), 2);
     EXPECT_EQ(rows_at_main("outbox"), 2);
-    EXPECT_EQ(rows_at_main("audit", "origin = 'laptop'"), own);
+    EXPECT_EQ(rows_at_main("audit", "origin = 'Station 1'"), own);
 }
 
 // The device goes on at the main station as one that is known.
@@ -62,7 +62,7 @@ TEST_F(Sync, InterruptedAfterEveryMessageItGoesOn)
 {
     ASSERT_TRUE(is_receipt(personalize(device)));
     for (int messages = 1; messages < 4; ++messages) {
-        station::SyncSender sender(store, false);
+        station::SyncSender sender(store, false, list());
         auto other = receiver();
         for (int i = 0; i < messages; ++i) {
             const Bytes message = sender.next();
@@ -70,13 +70,13 @@ TEST_F(Sync, InterruptedAfterEveryMessageItGoesOn)
                 break;
             const auto reply = other.receive(message, now);
             if (i + 1 < messages) { // the last answer is lost
-                EXPECT_TRUE(sender.take(reply.message));
+                EXPECT_TRUE(sender.take(reply.message, now));
             }
         }
     }
     EXPECT_EQ(sync().missing(), 0U);
     EXPECT_EQ(rows_at_main("records"), 1);
-    EXPECT_EQ(rows_at_main("audit", "origin = 'laptop'"), rows("audit"));
+    EXPECT_EQ(rows_at_main("audit", "origin = 'Station 1'"), rows("audit"));
 }
 
 TEST_F(Sync, ManyAuditEntriesGoInBatches)
@@ -87,7 +87,7 @@ TEST_F(Sync, ManyAuditEntriesGoInBatches)
         store.audit({.time = now, .event = "refused", .peer = "serial:/dev/ttyUSB0", .detail = std::to_string(i)});
     transaction.commit();
     EXPECT_EQ(sync().taken, static_cast<std::size_t>(many));
-    EXPECT_EQ(rows_at_main("audit", "origin = 'laptop'"), many);
+    EXPECT_EQ(rows_at_main("audit", "origin = 'Station 1'"), many);
 }
 
 TEST_F(Sync, AnotherRecordOfTheSequenceIsAConflict)
@@ -242,10 +242,10 @@ TEST_F(Sync, AnotherHistoryOfTheUnitIsSeen)
     station::Store restored(copy);
     restored.audit({.time = now, .event = "note", .peer = "operator", .detail = "another two"});
     restored.audit({.time = now, .event = "note", .peer = "operator", .detail = "three"});
-    station::SyncSender sender(restored, false);
+    station::SyncSender sender(restored, false, list());
     auto other = receiver();
     for (Bytes message = sender.next(); !message.empty(); message = sender.next())
-        ASSERT_TRUE(sender.take(other.receive(message, now).message));
+        ASSERT_TRUE(sender.take(other.receive(message, now).message, now));
     EXPECT_EQ(sender.total().known, 1U);
     EXPECT_EQ(sender.total().taken, 1U);
     ASSERT_EQ(sender.total().troubles.size(), 1U);
@@ -260,12 +260,12 @@ TEST_F(Sync, AUnitThatWasSetUpAnewBeginsAnew)
     EXPECT_EQ(sync().taken, 1U);
     station::Store fresh(directory / "fresh.db");
     fresh.audit({.time = now, .event = "note", .peer = "operator", .detail = "another one"});
-    station::SyncSender sender(fresh, false);
+    station::SyncSender sender(fresh, false, list());
     auto other = receiver();
     for (Bytes message = sender.next(); !message.empty(); message = sender.next())
-        ASSERT_TRUE(sender.take(other.receive(message, now).message));
+        ASSERT_TRUE(sender.take(other.receive(message, now).message, now));
     EXPECT_EQ(sender.total().taken, 1U);
-    EXPECT_EQ(rows_at_main("audit", "origin = 'laptop'"), 2);
+    EXPECT_EQ(rows_at_main("audit", "origin = 'Station 1'"), 2);
 }
 
 } // namespace

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A mobile unit's whole day, with real programs: a device in the field, then home to the main station, and from there
 // to the archive, where the device finds its keys again.
+#include "daemon/pki/issue.h"
 #include "tests/support/daemon_process.h"
 #include "tests/system/mobile.h"
 
@@ -43,12 +44,32 @@ TEST_F(Journey, A33_HomeToTheMainStationAndOnToTheArchive)
     expect_recoverable();
     const auto again = laptop.sync({"--to", factory.operations_address()});
     EXPECT_EQ(again.status, 0) << again.err;
-    EXPECT_NE(again.out.find("0 records, 0 used introductions and 0 audit entries"), std::string::npos) << again.out;
+    EXPECT_NE(again.out.find("0 records, 0 used introductions, 0 replacements and 0 audit entries"), std::string::npos)
+        << again.out;
     // The main station knows the device.
     ASSERT_EQ(device.imprintctl({"enter-personalization"}).status, 0);
     const auto next = device.imprintctl({"personalize", factory.station_address()});
     EXPECT_EQ(next.status, 0) << next.err;
     EXPECT_EQ(device.property("DeviceIdentity"), "(ss) \"serial\" \"LT000001\"");
+}
+
+TEST_F(Journey, A33_B18_B26_AtHomeItIsProvenReplacedAndRevoked)
+{
+    const auto chip = device.property("ChipId").substr(3, 64);
+    ASSERT_EQ(laptop.sync({"--to", factory.operations_address()}).status, 0);
+    const auto proven = factory.station_command({"record", "proof", chip});
+    EXPECT_EQ(proven.status, 0) << proven.err;
+    const auto replaced =
+        factory.station_command({"chip", "replace", "--reason", "broken board", chip, std::string(64, 'b')});
+    ASSERT_EQ(replaced.status, 0) << replaced.err;
+    const auto told = laptop.sync({"--to", factory.operations_address()});
+    EXPECT_EQ(told.status, 0) << told.out << told.err;
+    EXPECT_NE(told.out.find("1 grants were revoked here"), std::string::npos) << told.out;
+    const auto lists = pki::crls_from_pem(to_bytes(factory.station_command({"crl"}).out));
+    ASSERT_EQ(lists.size(), 2U) << "the station's and the laptop's";
+    EXPECT_TRUE(pki::revoked_by(lists[0]).empty());
+    EXPECT_EQ(pki::revoked_by(lists[1]).size(), 1U);
+    EXPECT_EQ(laptop.sync({"--to", factory.operations_address()}).out.find("were revoked"), std::string::npos);
 }
 
 TEST_F(Journey, A33_StraightToTheArchive)
