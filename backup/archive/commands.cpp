@@ -7,6 +7,7 @@
 #include "daemon/structures/name.h"
 #include "provisioning/server/log.h"
 #include "provisioning/server/output.h"
+#include "provisioning/server/pem.h"
 
 #include <nlohmann/json.hpp>
 
@@ -18,21 +19,11 @@ namespace imprint::archive {
 
 namespace {
 
-constexpr std::size_t max_pem = 1024 * 1024;
-
-Bytes read_existing(const std::filesystem::path& path)
-{
-    auto content = read_file(path, max_pem);
-    if (!content)
-        throw Error(Reason::not_configured, path.string() + " does not exist");
-    return *std::move(content);
-}
-
 pki::Trust load_trust(const std::filesystem::path& path, const std::vector<std::filesystem::path>& crls)
 {
-    pki::Trust trust = pki::trust_from_pem(read_existing(path));
+    pki::Trust trust = pki::trust_from_pem(server::read_pem(path));
     for (const auto& crl : crls)
-        trust.crls.push_back(pki::Crl::from_pem(read_existing(crl)).or_throw());
+        trust.crls.push_back(pki::Crl::from_pem(server::read_pem(crl)).or_throw());
     return trust;
 }
 
@@ -52,10 +43,8 @@ void check_role(const pki::Certificates& chain, const pki::Trust& trust, const s
 
 Signer load_signer(const ServeOptions& options, const pki::Trust& trust)
 {
-    Signer signer{pki::certificates_from_pem(read_existing(options.certificate)),
+    Signer signer{server::read_chain(options.certificate),
                   pki::load_key(options.key, pki::read_passphrase(options.passphrase))};
-    if (signer.chain.empty())
-        throw Error(Reason::not_configured, options.certificate.string() + " holds no certificate");
     check_role(signer.chain, trust, options.certificate);
     return signer;
 }

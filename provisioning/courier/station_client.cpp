@@ -1,24 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "provisioning/courier/station_client.h"
 
-#include "daemon/base/file.h"
 #include "provisioning/protocol/courier_messages.h"
 #include "provisioning/protocol/framing.h"
+#include "provisioning/server/pem.h"
 
 namespace imprint::courier {
 
 namespace {
 
-constexpr std::size_t max_pem = 1024 * 1024;
 constexpr std::size_t max_answer = 4096;
-
-Bytes read_pem(const std::filesystem::path& path)
-{
-    auto pem = read_file(path, max_pem);
-    if (!pem)
-        throw Error(Reason::not_configured, path.string() + " is missing; imprint-authority operator makes it");
-    return *std::move(pem);
-}
 
 Bytes request_of(const Wanted& wanted)
 {
@@ -69,11 +60,10 @@ Introduction introduction_of(protocol::IntroductionAnswer& answer, protocol::Int
 Credentials load_credentials(const std::filesystem::path& directory, const std::string& key_uri,
                              const std::optional<Secret>& passphrase)
 {
+    constexpr auto maker = "imprint-authority operator";
     const auto pem = directory / "tls.pem";
     Credentials loaded{
-        pki::trust_from_pem(read_pem(directory / "trust.pem")), pki::certificates_from_pem(read_pem(pem)), {}};
-    if (loaded.chain.empty())
-        throw Error(Reason::not_configured, pem.string() + " holds no certificate");
+        pki::trust_from_pem(server::read_pem(directory / "trust.pem", maker)), server::read_chain(pem, maker), {}};
     const std::string uri = key_uri.empty() ? (directory / "tls.key").string() : key_uri;
     loaded.key = pki::load_key(uri, passphrase);
     if (pki::spki(loaded.key.get()) != loaded.chain.front().spki())

@@ -2,7 +2,7 @@
 #include "provisioning/station/commands.h"
 
 #include "backup/package/record.h"
-#include "daemon/base/file.h"
+#include "provisioning/server/pem.h"
 #include "provisioning/station/commands_format.h"
 #include "provisioning/station/proof.h"
 
@@ -11,8 +11,6 @@
 namespace imprint::station {
 
 namespace {
-
-constexpr std::size_t max_pem = 1024 * 1024;
 
 // The one with this sequence, or the chip's newest.
 RecordEntry find(Store& store, const RecordName& name)
@@ -76,11 +74,9 @@ int show_record(Store& store, const RecordName& name, bool json)
 
 int prove_record(Store& store, const RecordName& name, const std::filesystem::path& trust_bundle, bool json)
 {
-    const auto pem = read_file(trust_bundle, max_pem);
-    if (!pem)
-        throw Error(Reason::not_configured, "there is no trust bundle at " + trust_bundle.string());
+    const Bytes pem = server::read_pem(trust_bundle);
     const auto record = find(store, name);
-    const auto proven = prove(store, record, pki::trust_from_pem(*pem));
+    const auto proven = prove(store, record, pki::trust_from_pem(pem));
     print({{"chip", record.chip},
            {"sequence", record.sequence},
            {"module-key", true},

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "provisioning/station/station.h"
 
-#include "daemon/base/file.h"
+#include "provisioning/server/pem.h"
 
 #include <algorithm>
 
@@ -9,23 +9,8 @@ namespace imprint::station {
 
 namespace {
 
-constexpr std::size_t max_pem = 1024 * 1024;
-
-Bytes read_pem(const std::filesystem::path& path, const std::string& maker = {})
-{
-    auto pem = read_file(path, max_pem);
-    if (!pem)
-        throw Error(Reason::not_configured, path.string() + " is missing" + (maker.empty() ? "" : "; " + maker));
-    return *std::move(pem);
-}
-
-pki::Certificates read_chain(const std::filesystem::path& path, const std::string& maker = {})
-{
-    auto chain = pki::certificates_from_pem(read_pem(path, maker));
-    if (chain.empty())
-        throw Error(Reason::not_configured, path.string() + " holds no certificate");
-    return chain;
-}
+using server::read_chain;
+using server::read_pem;
 
 void check_role(const std::filesystem::path& path, const pki::Certificates& chain, const pki::Trust& trust,
                 pki::Role role, pki::Time now)
@@ -45,8 +30,8 @@ Pair load_pair(const CredentialSources& sources, const std::string& name, const 
 {
     const std::filesystem::path pem = sources.directory / (name + ".pem");
     auto chain = read_chain(pem,
-                            role == pki::Role::identity_ca ? "imprint-authority station --delegate-identity-ca makes it"
-                                                           : "imprint-authority station makes it");
+                            role == pki::Role::identity_ca ? "imprint-authority station --delegate-identity-ca"
+                                                           : "imprint-authority station");
     check_role(pem, chain, trust, role, now);
     const std::string key_uri = uri.empty() ? (sources.directory / (name + ".key")).string() : uri;
     auto key = pki::load_key(key_uri, sources.passphrase);
@@ -58,7 +43,7 @@ Pair load_pair(const CredentialSources& sources, const std::string& name, const 
 std::shared_ptr<const pki::Trust> load_trust(const CredentialSources& sources)
 {
     return std::make_shared<const pki::Trust>(
-        pki::trust_from_pem(read_pem(sources.directory / "trust.pem", "imprint-authority station makes it")));
+        pki::trust_from_pem(read_pem(sources.directory / "trust.pem", "imprint-authority station")));
 }
 
 } // namespace
