@@ -10,7 +10,6 @@ namespace imprint::tpm {
 
 namespace {
 
-constexpr TPMT_TK_HASHCHECK no_ticket{.tag = TPM2_ST_HASHCHECK, .hierarchy = TPM2_RH_NULL, .digest = {}};
 constexpr TPMT_RSA_DECRYPT oaep_sha256{.scheme = TPM2_ALG_OAEP, .details = {.oaep = {.hashAlg = TPM2_ALG_SHA256}}};
 
 Bytes bytes_of(const TPMT_SIGNATURE& signature)

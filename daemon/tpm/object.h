@@ -8,6 +8,9 @@
 
 namespace imprint::tpm {
 
+// A signature by an unrestricted key needs no proof of where the digest comes from.
+inline constexpr TPMT_TK_HASHCHECK no_ticket{.tag = TPM2_ST_HASHCHECK, .hierarchy = TPM2_RH_NULL, .digest = {}};
+
 // A transient object or a session: flushed at the end of its life. Where the connection ended before it, there is
 // nothing to do: a resource manager has flushed it, or the next SecurityModule will.
 class Transient {

@@ -11,15 +11,6 @@ namespace imprint::tpm {
 
 namespace {
 
-// A signature by an unrestricted key needs no proof of where the digest comes from.
-TPMT_TK_HASHCHECK no_ticket()
-{
-    TPMT_TK_HASHCHECK ticket{};
-    ticket.tag = TPM2_ST_HASHCHECK;
-    ticket.hierarchy = TPM2_RH_NULL;
-    return ticket;
-}
-
 constexpr TPMT_SIG_SCHEME ecdsa_sha256{.scheme = TPM2_ALG_ECDSA, .details = {.ecdsa = {.hashAlg = TPM2_ALG_SHA256}}};
 
 } // namespace
@@ -41,12 +32,11 @@ void SecurityModule::Work::policy_epoch(std::uint64_t odd_epoch)
 std::optional<Bytes> SecurityModule::Work::sign(const Transient& key, BytesView message)
 {
     const auto digest = structures::to_tpm2b<TPM2B_DIGEST>(structures::digest(TPM2_ALG_SHA256, message));
-    const auto ticket = no_ticket();
     Received<TPMT_SIGNATURE> signature;
     attributes(Use::over);
     const auto& connection = module_->connection_;
     const auto rc = Esys_Sign(connection.esys(), key.tr(), session_.tr(), ESYS_TR_NONE, ESYS_TR_NONE, &digest,
-                              &ecdsa_sha256, &ticket, signature.out());
+                              &ecdsa_sha256, &no_ticket, signature.out());
     if (is_gone(rc))
         return std::nullopt;
     connection.check(rc, "sign with the module key");
