@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Byte strings in and out of SQLite statements; for the files of stores.
+// Byte strings in and out of SQLite statements, and the rows of a query; for the files of stores.
 #pragma once
 
 #include "daemon/base/bytes.h"
 
 #include <SQLiteCpp/SQLiteCpp.h>
+
+#include <vector>
 
 namespace imprint::server::sql {
 
@@ -18,6 +20,16 @@ inline Bytes blob(const SQLite::Column& column)
 {
     const auto* begin = static_cast<const std::uint8_t*>(column.getBlob());
     return begin == nullptr ? Bytes{} : Bytes(begin, begin + column.getBytes());
+}
+
+// What `read` makes of each row, in their order.
+template <class Read>
+auto rows(SQLite::Statement& query, Read read)
+{
+    std::vector<decltype(read(query))> all;
+    while (query.executeStep())
+        all.push_back(read(query));
+    return all;
 }
 
 } // namespace imprint::server::sql

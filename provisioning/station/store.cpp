@@ -2,6 +2,7 @@
 #include "provisioning/station/store.h"
 
 #include "provisioning/server/database.h"
+#include "provisioning/station/store_sql.h"
 
 #include <array>
 
@@ -294,11 +295,10 @@ void Store::audit(const AuditEntry& entry)
 std::vector<AuditEntry> Store::audit_log()
 {
     SQLite::Statement query(database_, "SELECT time, event, chip, peer, reason, detail, origin FROM audit ORDER BY id");
-    std::vector<AuditEntry> entries;
-    while (query.executeStep())
-        entries.push_back({from_seconds(query.getColumn(0)), query.getColumn(1), query.getColumn(2), query.getColumn(3),
-                           query.getColumn(4), query.getColumn(5), query.getColumn(6)});
-    return entries;
+    return sql::rows(query, [](SQLite::Statement& row) -> AuditEntry {
+        return {from_seconds(row.getColumn(0)), row.getColumn(1), row.getColumn(2), row.getColumn(3), row.getColumn(4),
+                row.getColumn(5), row.getColumn(6)};
+    });
 }
 
 } // namespace imprint::station

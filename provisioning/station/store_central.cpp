@@ -8,10 +8,9 @@ namespace imprint::station {
 std::vector<CentralEntry> Store::central_keys()
 {
     SQLite::Statement query(database_, "SELECT spki, name, cross_certificate FROM central_keys ORDER BY id");
-    std::vector<CentralEntry> keys;
-    while (query.executeStep())
-        keys.push_back({sql::blob(query.getColumn(0)), query.getColumn(1), sql::blob(query.getColumn(2))});
-    return keys;
+    return sql::rows(query, [](SQLite::Statement& row) -> CentralEntry {
+        return {sql::blob(row.getColumn(0)), row.getColumn(1), sql::blob(row.getColumn(2))};
+    });
 }
 
 Verdict Store::set_central_key(const CentralEntry& entry)

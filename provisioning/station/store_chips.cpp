@@ -39,10 +39,7 @@ std::optional<Chip> Store::chip(const std::string& id)
 std::vector<Chip> Store::chips()
 {
     SQLite::Statement query(database_, select_chips + "ORDER BY first_granted, chip");
-    std::vector<Chip> chips;
-    while (query.executeStep())
-        chips.push_back(read_chip(query));
-    return chips;
+    return sql::rows(query, read_chip);
 }
 
 std::optional<std::string> Store::chip_of_identity_key(BytesView spki)

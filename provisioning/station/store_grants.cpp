@@ -6,14 +6,13 @@ namespace imprint::station {
 
 namespace {
 
-std::vector<std::string> texts(SQLite::Database& database, const std::string& sql, const std::string& parameter)
+std::string first_text(SQLite::Statement& row) { return row.getColumn(0).getString(); }
+
+std::vector<std::string> texts(SQLite::Database& database, const std::string& statement, const std::string& parameter)
 {
-    SQLite::Statement query(database, sql);
+    SQLite::Statement query(database, statement);
     query.bind(1, parameter);
-    std::vector<std::string> all;
-    while (query.executeStep())
-        all.push_back(query.getColumn(0).getString());
-    return all;
+    return sql::rows(query, first_text);
 }
 
 // Of the chip's grants those that `which` selects. One that got its receipt stays what its record was granted with.
@@ -27,9 +26,7 @@ std::vector<std::string> revoke(SQLite::Database& database, const std::string& c
     SQLite::bind(enter, chip, seconds(now));
     if (!third.empty())
         enter.bind(3, third);
-    std::vector<std::string> serials;
-    while (enter.executeStep())
-        serials.push_back(enter.getColumn(0).getString());
+    auto serials = sql::rows(enter, first_text);
     // A record that is on its way still needs its pairs, the others never get one.
     SQLite::Statement pairs(
         database,
@@ -114,10 +111,9 @@ std::vector<pki::Revoked> Store::revoked()
                             "WHERE origin = '') SELECT serial, time FROM own UNION ALL "
                             "SELECT key_certificates.serial, time FROM own "
                             "JOIN key_certificates ON granted = own.serial ORDER BY 2, 1");
-    std::vector<pki::Revoked> all;
-    while (query.executeStep())
-        all.push_back({query.getColumn(0), from_seconds(query.getColumn(1))});
-    return all;
+    return sql::rows(query, [](SQLite::Statement& row) -> pki::Revoked {
+        return {row.getColumn(0), from_seconds(row.getColumn(1))};
+    });
 }
 
 std::vector<std::string> Store::revoke_grants(const std::vector<std::string>& serials, pki::Time now)

@@ -82,10 +82,7 @@ std::optional<IntroductionEntry> Store::introduction(const std::string& selector
 std::vector<IntroductionEntry> Store::introductions()
 {
     SQLite::Statement query(database_, select_introductions + "ORDER BY issued, rowid");
-    std::vector<IntroductionEntry> all;
-    while (query.executeStep())
-        all.push_back(read_introduction(query));
-    return all;
+    return sql::rows(query, read_introduction);
 }
 
 bool Store::revoke_introduction(const std::string& selector)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "provisioning/station/store.h"
+#include "provisioning/station/store_sql.h"
 
 namespace imprint::station {
 
@@ -60,10 +61,7 @@ bool Store::allow(const AllowedKey& key)
 std::vector<AllowedKey> Store::allow_list()
 {
     SQLite::Statement query(database_, "SELECT chip, note FROM allow_list ORDER BY chip");
-    std::vector<AllowedKey> keys;
-    while (query.executeStep())
-        keys.push_back({query.getColumn(0), query.getColumn(1)});
-    return keys;
+    return sql::rows(query, [](SQLite::Statement& row) -> AllowedKey { return {row.getColumn(0), row.getColumn(1)}; });
 }
 
 Result<pki::DeviceIdentity> Store::assign_identity(const std::string& chip)
@@ -128,11 +126,9 @@ std::vector<ListedIdentity> Store::identity_list()
     SQLite::Statement query(database_,
                             "SELECT chip, identity_kind, identity_value FROM identity_list "
                             "ORDER BY identity_kind, identity_value");
-    std::vector<ListedIdentity> all;
-    while (query.executeStep())
-        all.push_back(
-            {query.getColumn(0).getString(), {query.getColumn(1).getString(), query.getColumn(2).getString()}});
-    return all;
+    return sql::rows(query, [](SQLite::Statement& row) -> ListedIdentity {
+        return {row.getColumn(0).getString(), {row.getColumn(1).getString(), row.getColumn(2).getString()}};
+    });
 }
 
 void Store::add_range(const IdentityRange& range)
@@ -155,10 +151,7 @@ void Store::add_range(const IdentityRange& range)
 std::vector<RangeEntry> Store::ranges()
 {
     SQLite::Statement query(database_, select_ranges + "ORDER BY id");
-    std::vector<RangeEntry> all;
-    while (query.executeStep())
-        all.push_back(read_range(query));
-    return all;
+    return sql::rows(query, read_range);
 }
 
 std::uint64_t Store::close_ranges()

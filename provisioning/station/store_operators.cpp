@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "provisioning/station/store.h"
+#include "provisioning/station/store_sql.h"
 
 namespace imprint::station {
 
@@ -35,10 +36,7 @@ std::optional<Operator> Store::find_operator(const std::string& fingerprint)
 std::vector<Operator> Store::operators()
 {
     SQLite::Statement query(database_, select_operators + "ORDER BY name, added, fingerprint");
-    std::vector<Operator> all;
-    while (query.executeStep())
-        all.push_back(read_operator(query));
-    return all;
+    return sql::rows(query, read_operator);
 }
 
 void Store::put_operator(const Operator& entry)

@@ -51,10 +51,9 @@ std::vector<PoolCount> Store::pool_counts()
 {
     SQLite::Statement query(
         database_, "SELECT kind, sum(chip IS NULL), sum(chip IS NOT NULL) FROM pool GROUP BY kind ORDER BY kind");
-    std::vector<PoolCount> counts;
-    while (query.executeStep())
-        counts.push_back({query.getColumn(0), query.getColumn(1).getUInt(), query.getColumn(2).getUInt()});
-    return counts;
+    return sql::rows(query, [](SQLite::Statement& row) -> PoolCount {
+        return {row.getColumn(0), row.getColumn(1).getUInt(), row.getColumn(2).getUInt()};
+    });
 }
 
 std::size_t Store::drain_pairs(const std::string& kind)

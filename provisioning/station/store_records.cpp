@@ -68,10 +68,7 @@ std::vector<OutboxEntry> Store::outbox(bool with_delivered)
         "SELECT present, 0, state, attempts, next_attempt, last_error, 2 * place + 1 FROM replacements "
         "WHERE state <> 'delivered' OR ?1 ORDER BY place");
     query.bind(1, with_delivered ? 1 : 0);
-    std::vector<OutboxEntry> entries;
-    while (query.executeStep())
-        entries.push_back(read_entry(query));
-    return entries;
+    return sql::rows(query, read_entry);
 }
 
 std::optional<OutboxEntry> Store::next_delivery()

@@ -85,10 +85,7 @@ std::optional<ReplacementEntry> Store::replacement_of(const std::string& former)
 std::vector<ReplacementEntry> Store::replacements()
 {
     SQLite::Statement query(database_, select_replacements + "ORDER BY place, rowid");
-    std::vector<ReplacementEntry> all;
-    while (query.executeStep())
-        all.push_back(read_replacement(query));
-    return all;
+    return sql::rows(query, read_replacement);
 }
 
 std::optional<std::string> Store::heir_of(const pki::DeviceIdentity& identity)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "provisioning/station/store.h"
+#include "provisioning/station/store_sql.h"
 
 namespace imprint::station {
 
@@ -64,10 +65,7 @@ std::optional<RequestEntry> Store::request(const std::string& chip)
 std::vector<RequestEntry> Store::requests()
 {
     SQLite::Statement query(database_, select_requests + "ORDER BY id");
-    std::vector<RequestEntry> all;
-    while (query.executeStep())
-        all.push_back(read_request(query));
-    return all;
+    return sql::rows(query, read_request);
 }
 
 bool Store::remove_request(const std::string& chip)

@@ -30,15 +30,14 @@ std::vector<RecordEntry> Store::record_names()
     SQLite::Statement query(database_,
                             "SELECT chip, sequence, content_digest, time, outbox.rowid FROM records "
                             "JOIN outbox USING (chip, sequence) ORDER BY outbox.rowid");
-    std::vector<RecordEntry> names;
-    while (query.executeStep())
-        names.push_back({query.getColumn(0),
-                         static_cast<std::uint64_t>(query.getColumn(1).getInt64()),
-                         sql::blob(query.getColumn(2)),
-                         {},
-                         from_seconds(query.getColumn(3)),
-                         query.getColumn(4).getInt64()});
-    return names;
+    return sql::rows(query, [](SQLite::Statement& row) -> RecordEntry {
+        return {row.getColumn(0),
+                static_cast<std::uint64_t>(row.getColumn(1).getInt64()),
+                sql::blob(row.getColumn(2)),
+                {},
+                from_seconds(row.getColumn(3)),
+                row.getColumn(4).getInt64()};
+    });
 }
 
 std::optional<GrantEntry> Store::received_grant(const std::string& chip, std::uint64_t sequence)
@@ -72,10 +71,7 @@ std::optional<RevocationList> Store::revocation_list(const std::string& station)
 std::vector<RevocationList> Store::revocation_lists()
 {
     SQLite::Statement query(database_, "SELECT station, number, pem FROM revocation_lists ORDER BY station");
-    std::vector<RevocationList> all;
-    while (query.executeStep())
-        all.push_back(read_list(query));
-    return all;
+    return sql::rows(query, read_list);
 }
 
 std::vector<NumberedAudit> Store::own_audit(std::uint64_t first, std::size_t limit)
@@ -84,10 +80,7 @@ std::vector<NumberedAudit> Store::own_audit(std::uint64_t first, std::size_t lim
                             "SELECT id, time, event, chip, peer, reason, detail FROM audit "
                             "WHERE origin = '' AND id >= ? ORDER BY id LIMIT ?");
     SQLite::bind(query, static_cast<std::int64_t>(first), static_cast<std::int64_t>(limit));
-    std::vector<NumberedAudit> entries;
-    while (query.executeStep())
-        entries.push_back(read_audit(query));
-    return entries;
+    return sql::rows(query, read_audit);
 }
 
 std::size_t Store::count_own_audit(std::uint64_t first)
@@ -154,12 +147,16 @@ std::vector<ConflictEntry> Store::conflicts()
     SQLite::Statement query(database_,
                             "SELECT time, origin, kind, name, reason, detail, digest, content FROM conflicts "
                             "WHERE settled = 0 ORDER BY id");
-    std::vector<ConflictEntry> all;
-    while (query.executeStep())
-        all.push_back({from_seconds(query.getColumn(0)), query.getColumn(1), query.getColumn(2), query.getColumn(3),
-                       query.getColumn(4), query.getColumn(5), sql::blob(query.getColumn(6)),
-                       sql::blob(query.getColumn(7))});
-    return all;
+    return sql::rows(query, [](SQLite::Statement& row) -> ConflictEntry {
+        return {from_seconds(row.getColumn(0)),
+                row.getColumn(1),
+                row.getColumn(2),
+                row.getColumn(3),
+                row.getColumn(4),
+                row.getColumn(5),
+                sql::blob(row.getColumn(6)),
+                sql::blob(row.getColumn(7))};
+    });
 }
 
 } // namespace imprint::station
