@@ -29,7 +29,6 @@ using Attack02 = Attack;
 using Attack03 = Attack;
 using Attack18 = Attack;
 using Attack27 = Attack;
-using Attack31 = Attack;
 using Attack39 = Attack;
 using Attack41 = Attack;
 using Attack42 = Attack;
@@ -223,7 +222,7 @@ TEST_F(Attack27, ARelayToAnotherConnectionIsRefused)
     EXPECT_EQ(refusal(answer), Reason::attestation_invalid);
 }
 
-TEST_F(Attack31, A31_AnotherVariationValueIsRefused)
+TEST_F(Attack, A31_AnotherVariationValueIsRefused)
 {
     Checked honest(device, station);
     honest.asked.variation.front() ^= 1;
