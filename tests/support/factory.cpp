@@ -36,7 +36,8 @@ Factory::Factory()
         return must(run(arguments), "imprint-authority").out;
     };
     authority({"init", "--name", "Example Manufacturer"});
-    authority({"station", "line-1", "--host", "127.0.0.1", "--delegate-identity-ca", "--output",
+    // 10.0.2.2: this machine, to a guest of QEMU's.
+    authority({"station", "line-1", "--host", "127.0.0.1", "--host", "10.0.2.2", "--delegate-identity-ca", "--output",
                (*this / "station-keys").string()});
     authority({"archive", "archive", "--host", "127.0.0.1", "--output", (*this / "archive-keys").string()});
     authority({"central", "central", "--host", "127.0.0.1", "--output", (*this / "central-keys").string()});
