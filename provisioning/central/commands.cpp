@@ -5,6 +5,7 @@
 #include "provisioning/central/server.h"
 #include "provisioning/server/log.h"
 #include "provisioning/server/output.h"
+#include "provisioning/server/owner.h"
 #include "provisioning/server/symmetric_key.h"
 
 #include <nlohmann/json.hpp>
@@ -37,6 +38,7 @@ int init(const std::filesystem::path& state)
     std::filesystem::create_directories(state);
     std::filesystem::permissions(state, std::filesystem::perms::owner_all);
     const auto key = state / "storage.key";
+    server::give_to_owner(key);
     if (!std::filesystem::exists(key)) {
         server::make_symmetric_key(key, "the stored transaction keys hang on it");
         std::cout << "made the storage key " << key.string() << '\n';

@@ -93,6 +93,7 @@ void copy_database(SQLite::Database& database, const std::filesystem::path& path
 
 SQLite::Database open_database(const std::filesystem::path& path, std::span<const std::string_view> migrations)
 {
+    give_to_owner(path);
     create_private(path);
     try {
         SQLite::Database database(path.string(), SQLite::OPEN_READWRITE, busy_timeout_ms);

@@ -25,4 +25,8 @@ private:
     std::optional<gid_t> former_group_; // set if the process acts as somebody else
 };
 
+// Gives a file that root has put into somebody else's directory, as a copy that is brought back, to the directory's
+// owner. Does nothing for others than root, and to what is no file of root's there alone. Throws Error(storage_failed).
+void give_to_owner(const std::filesystem::path& file);
+
 } // namespace imprint::server

@@ -2,6 +2,7 @@
 #include "provisioning/station/commands.h"
 
 #include "daemon/base/file.h"
+#include "provisioning/server/owner.h"
 #include "provisioning/station/channel_key.h"
 #include "provisioning/station/commands_format.h"
 #include "provisioning/station/identity_lists.h"
@@ -66,6 +67,8 @@ int init(const std::filesystem::path& state)
     std::filesystem::create_directories(state);
     std::filesystem::permissions(state, std::filesystem::perms::owner_all);
     const auto key = state / "master.key";
+    for (const auto& copied : {key, state / "pool.key"})
+        server::give_to_owner(copied);
     if (!std::filesystem::exists(key)) {
         make_master_key(key);
         std::cout << "made the master key " << key.string() << ": keep a copy in a safe\n";

@@ -95,5 +95,38 @@ TEST_F(Owner, SqliteGivesRootsSideFilesAway)
     EXPECT_THAT(foreign(), IsEmpty());
 }
 
+// Copies of a lost station's files, put back by root.
+TEST_F(Owner, RootsCopiesAreGivenToTheService)
+{
+    const TemporaryDirectory former;
+    ASSERT_EQ(run({IMPRINT_STATION, "--state", former.path(), "init"}).status, 0);
+    for (const auto* file : {"master.key", "station.db"})
+        std::filesystem::copy_file(former / file, state / file);
+    const auto key = read_file(state / "master.key", 64);
+    EXPECT_EQ(foreign().size(), 2U);
+    ASSERT_EQ(as_root(IMPRINT_STATION, {"init"}).status, 0);
+    EXPECT_THAT(foreign(), IsEmpty());
+    EXPECT_EQ(read_file(state / "master.key", 64), key);
+    EXPECT_EQ(as_service(IMPRINT_STATION, {"ek", "list"}).status, 0);
+}
+
+// The service's user must not get root's files by linking them into its directory.
+TEST_F(Owner, WhatIsLinkedThereStaysRoots)
+{
+    write_file(directory / "secret", as_bytes("root's"));
+    ASSERT_EQ(as_service(IMPRINT_STATION, {"init"}).status, 0);
+    for (const bool symbolic : {false, true}) {
+        std::filesystem::remove(state / "pool.key");
+        if (symbolic)
+            std::filesystem::create_symlink(directory / "secret", state / "pool.key");
+        else
+            std::filesystem::create_hard_link(directory / "secret", state / "pool.key");
+        EXPECT_EQ(as_root(IMPRINT_STATION, {"init"}).status, 0);
+        struct stat info { };
+        EXPECT_EQ(stat((directory / "secret").c_str(), &info), 0);
+        EXPECT_EQ(info.st_uid, 0U) << symbolic;
+    }
+}
+
 } // namespace
 } // namespace imprint::test
