@@ -2,36 +2,13 @@
 // A whole device for tests: TPM, disk, bus, and the real imprintd with a configuration of the test's.
 #pragma once
 
+#include "tests/support/notify_socket.h"
 #include "tests/support/private_bus.h"
 #include "tests/support/software_tpm.h"
 
-#include <condition_variable>
-#include <deque>
 #include <memory>
-#include <mutex>
-#include <thread>
 
 namespace imprint::test {
-
-// The receiving end of sd_notify. Reads all the time: a full queue would stop the sender.
-class NotifySocket {
-public:
-    explicit NotifySocket(const std::filesystem::path& path);
-    ~NotifySocket();
-    // The first message that was not taken yet with the line `line` ("READY=1"); those before it are gone. Throws
-    // std::runtime_error after `limit`.
-    std::string wait_for(const std::string& line, std::chrono::seconds limit = std::chrono::seconds(30));
-
-private:
-    void read();
-
-    Fd fd_;
-    Fd stop_; // an eventfd
-    std::mutex mutex_;
-    std::condition_variable news_;
-    std::deque<std::string> messages_;
-    std::jthread reader_;
-};
 
 class DaemonProcess {
 public:
