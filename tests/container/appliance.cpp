@@ -75,7 +75,7 @@ END
 imprint-station init >/dev/null
 imprint-station central add --certificate central/tls.pem >/dev/null
 imprint-station identity range --prefix SN --width 6 --from 1 --to 999999 >/dev/null
-systemctl start imprint-archive imprint-station imprint-central
+systemctl --quiet enable --now imprint-archive imprint-station imprint-central
 )";
 
 } // namespace

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// The packages in the middle of a device's life: upgrade, removal, purge, installation anew.
+#include "tests/container/appliance.h"
+
+#include <gtest/gtest.h>
+
+namespace imprint::test {
+namespace {
+
+class Packages : public testing::Test {
+protected:
+    Packages()
+    {
+        for (const auto& package : Container::packages())
+            appliance.container().write("/root/old/" + package.filename().string(),
+                                        to_string(read_file(package, 1 << 26).value()));
+        appliance.start_factory();
+        appliance.make_operating();
+        module = appliance.property("ModuleCertificate");
+    }
+    // The same packages under a higher version.
+    void make_newer() const
+    {
+        appliance.must("cd /root; mkdir new; for package in old/*.deb; do dpkg-deb --raw-extract $package tree; "
+                       "sed -i 's/^Version: .*/&+1/; s/(= 0[^)]*/&+1/' tree/DEBIAN/control; "
+                       "dpkg-deb -Znone --build tree new >/dev/null; rm -r tree; done");
+    }
+    void install(const std::string& what) const { appliance.must("dpkg --install /root/" + what + " >/dev/null 2>&1"); }
+    void expect_that_it_operates() const
+    {
+        EXPECT_EQ(appliance.state(), "operating");
+        EXPECT_EQ(appliance.property("ModuleCertificate"), module);
+        EXPECT_EQ(appliance.failure({"Hmac", "say", "manufacturer-channel", "1", "7"}), "");
+        EXPECT_EQ(appliance.failure({"Connect", "sa{sv}", "", "0"}), "");
+    }
+
+    const Appliance appliance;
+    std::string module; // its certificate
+};
+
+TEST_F(Packages, Attack35_AnUpgradeInTheMiddleOfALife)
+{
+    const auto process = [this](const char* unit) { return appliance.show(unit, "MainPID"); };
+    const auto device = process("imprintd");
+    const auto station = process("imprint-station");
+    make_newer();
+    install("new/*.deb");
+    EXPECT_NE(appliance.must("dpkg-query --show --showformat='${Version}' imprintd").find("+1"), std::string::npos);
+    EXPECT_NE(process("imprintd"), device) << "still the old program";
+    EXPECT_NE(process("imprint-station"), station) << "still the old program";
+    expect_that_it_operates();
+    ASSERT_EQ(appliance.failure({"EnterPersonalization"}), "");
+    EXPECT_EQ(appliance.personalize(), "") << "the factory goes on as well";
+    EXPECT_EQ(appliance.property("DeviceIdentity"), "(ss) \"serial\" \"SN000001\"");
+}
+
+TEST_F(Packages, AnUpgradeInTheMiddleOfACall)
+{
+    ASSERT_EQ(appliance.failure({"EnterPersonalization"}), "");
+    appliance.set_tcti_options("latency=14a:1000000"); // TPM2_CertifyCreation
+    appliance.must("systemctl restart imprintd");
+    appliance.set_tcti_options({});
+    make_newer();
+    appliance.must("systemd-run --quiet --unit=caller busctl --timeout=60 call org.imprint.Device1 "
+                   "/org/imprint/Device1 org.imprint.Device1 Personalize 'sa{sv}' 127.0.0.1:7443 0");
+    appliance.wait_for_property("Busy", "b true");
+    install("new/imprintd_*.deb");
+    EXPECT_EQ(appliance.state(), "personalization");
+    EXPECT_EQ(appliance.personalize(), "");
+    EXPECT_EQ(appliance.enter_operating(), "");
+}
+
+TEST_F(Packages, RemovedAndInstalledAgainItGoesOn)
+{
+    appliance.must("dpkg --remove imprintd >/dev/null 2>&1");
+    EXPECT_NE(appliance.container().run({"systemctl", "is-active", "imprintd"}).status, 0);
+    EXPECT_NE(appliance.call({"ExportBackup"}).status, 0) << "it is still on the bus";
+    EXPECT_EQ(appliance.container().run({"sh", "-c", "ls /var/lib/imprint/*.pb"}).status, 0) << "the state is lost";
+    install("old/imprintd_*.deb");
+    expect_that_it_operates();
+}
+
+TEST_F(Packages, PurgedAndInstalledAgainItRecovers)
+{
+    appliance.must("cp -r /etc/imprint /root/configuration; dpkg --purge imprintd >/dev/null 2>&1");
+    EXPECT_NE(appliance.container().run({"test", "-e", "/var/lib/imprint"}).status, 0);
+    appliance.must("rm -rf /etc/imprint; cp -r /root/configuration /etc/imprint");
+    install("old/imprintd_*.deb");
+    EXPECT_EQ(appliance.state(), "disk-lost") << "what is in the TPM stays";
+    ASSERT_EQ(appliance.failure({"Recover", "sa{sv}", Appliance::archive, "0"}), "");
+    expect_that_it_operates();
+}
+
+} // namespace
+} // namespace imprint::test
