@@ -52,6 +52,11 @@ std::filesystem::path absolute_path(const std::string& value)
     return path;
 }
 
+std::filesystem::path path_or_none(const std::string& value)
+{
+    return value.empty() ? std::filesystem::path() : absolute_path(value);
+}
+
 std::string unix_socket(const std::string& value)
 {
     if (!value.starts_with("unix:/"))
@@ -123,6 +128,8 @@ constexpr std::array keys{
         }},
     Key{"Central", "Address", [](Config& c, const std::string& v) { c.central_address = text(v); }},
     Key{"Central", "TransactionKeys", [](Config& c, const std::string& v) { c.device.transaction_keys = truth(v); }},
+    Key{"KeyFiles", "Directory",
+        [](Config& c, const std::string& v) { c.device.key_file_directory = path_or_none(v); }},
     Key{"Introduction", "InputUnit",
         [](Config& c, const std::string& v) { c.device.input_unit.address = unix_socket(v); }},
     Key{"Introduction", "InputSec", [](Config& c, const std::string& v) { c.device.input_unit.timeout = seconds(v); }},
@@ -133,6 +140,8 @@ constexpr std::array keys{
         [](Config& c, const std::string& v) { c.tpm.storage_key = handle(v, owner_persistent); }},
     Key{"TPM", "IdentityKeyHandle",
         [](Config& c, const std::string& v) { c.tpm.identity_key = handle(v, owner_persistent); }},
+    Key{"TPM", "KeyFileParentHandle",
+        [](Config& c, const std::string& v) { c.tpm.key_file_parent = handle(v, owner_persistent); }},
     Key{"Timeouts", "ConnectSec", [](Config& c, const std::string& v) { c.device.connect_timeout = seconds(v); }},
     Key{"Timeouts", "MessageSec", [](Config& c, const std::string& v) { c.device.message_timeout = seconds(v); }},
 };
@@ -196,6 +205,8 @@ void require_distinct(const Config& config)
 {
     if (config.tpm.storage_key == config.tpm.identity_key)
         refuse("StorageKeyHandle and IdentityKeyHandle are the same");
+    if (config.tpm.key_file_parent == config.tpm.storage_key || config.tpm.key_file_parent == config.tpm.identity_key)
+        refuse("KeyFileParentHandle is that of another key");
     if (config.tpm.epoch_index == config.tpm.anchor_index)
         refuse("EpochIndex and AnchorIndex are the same");
 }

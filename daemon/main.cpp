@@ -117,7 +117,7 @@ void log(const dbus::Service::Happened& happened)
               "The state is " + device.state + ". " + device.state_hint);
         break;
     case What::state_changed:
-        write(LOG_NOTICE, journal::state_changed, "The state is now " + device.state + ".");
+        write(LOG_NOTICE, journal::state_changed, "The state is now " + device.state + ". " + device.state_hint);
         break;
     case What::call_began:
         write(LOG_INFO, journal::call_began, happened.call + " began.");

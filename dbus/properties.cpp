@@ -64,6 +64,7 @@ constexpr std::array properties{
     Property{"ReadyToSwitch", same<&Shown::ready_to_switch>},
     Property{"Sequence", same<&Shown::sequence>},
     Property{"Keys", same<&Shown::keys>},
+    Property{"KeyFiles", same<&Shown::key_files>},
     Property{"CentralSet", same<&Shown::central_set>},
     Property{"Channels", same<&Shown::channels>},
     Property{"TpmVendor", same<&Shown::tpm_vendor>},
@@ -88,6 +89,8 @@ Shown shown(const device::Status& status, const ProgressReport& progress, bool b
     out.ready_to_switch = status.ready_to_switch;
     out.sequence = status.sequence;
     out.keys = printable_all(status.keys);
+    for (const auto& [label, path] : status.key_files)
+        out.key_files.push_back(printable(path.string()));
     out.central_set = status.central_set;
     out.channels = static_cast<std::uint32_t>(status.channels);
     out.tpm_vendor = printable(status.tpm_vendor);

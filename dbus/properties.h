@@ -24,7 +24,7 @@ struct Shown {
     bool busy = false;
     bool ready_to_switch = false;
     std::uint64_t sequence = 0;
-    std::vector<std::string> keys;
+    std::vector<std::string> keys, key_files;
     std::uint64_t central_set = 0;
     std::uint32_t channels = 0;
     std::string tpm_vendor, tpm_firmware;

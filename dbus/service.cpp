@@ -51,6 +51,7 @@ const sd_bus_vtable device1[] = {
     SD_BUS_PROPERTY("ReadyToSwitch", "b", property<&Shown::ready_to_switch>, 0, changes_told),
     SD_BUS_PROPERTY("Sequence", "t", property<&Shown::sequence>, 0, changes_told),
     SD_BUS_PROPERTY("Keys", "as", property<&Shown::keys>, 0, changes_told),
+    SD_BUS_PROPERTY("KeyFiles", "as", property<&Shown::key_files>, 0, changes_told),
     SD_BUS_PROPERTY("CentralSet", "t", property<&Shown::central_set>, 0, changes_told),
     SD_BUS_PROPERTY("Channels", "u", property<&Shown::channels>, 0, changes_told),
     SD_BUS_PROPERTY("TpmVendor", "s", property<&Shown::tpm_vendor>, 0, changes_told),

@@ -2,6 +2,7 @@
 // The methods that use the data package's keys.
 #include "daemon/pki/public_key.h"
 #include "dbus/arguments.h"
+#include "dbus/boundary.h"
 #include "dbus/service.h"
 
 namespace imprint::dbus {
@@ -28,6 +29,8 @@ void append_key(sd_bus_message* message, const device::KeyInfo& key)
     if (!key.certificate.empty())
         append_entry(message, "certificate", "s", certificate_pem(key.certificate));
     append_entry(message, "key-file", "b", key.key_file);
+    if (!key.key_file_path.empty())
+        append_entry(message, "key-file-path", "s", printable(key.key_file_path.string()));
     check(sd_bus_message_close_container(message), "describe a key");
 }
 

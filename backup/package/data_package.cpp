@@ -17,13 +17,6 @@ constexpr std::size_t max_label = 64;
 
 Refusal invalid(const std::string& detail) { return {Reason::package_invalid, detail}; }
 
-bool is_label(std::string_view text)
-{
-    return !text.empty() && text.size() <= max_label && std::ranges::all_of(text, [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '-';
-    });
-}
-
 bool known(const DataPackage& package)
 {
     return protobuf::none_unknown(package, package.parent()) &&
@@ -131,6 +124,13 @@ Verdict check_head(const DataPackage& package)
 }
 
 } // namespace
+
+bool is_label(std::string_view text)
+{
+    return !text.empty() && text.size() <= max_label && std::ranges::all_of(text, [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '-';
+    });
+}
 
 Result<DataPackage> parse_data_package(BytesView bytes)
 {

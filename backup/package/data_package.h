@@ -17,6 +17,8 @@ inline constexpr int max_entries = 64;
 inline constexpr std::size_t max_opaque = 64 * 1024; // an opaque secret
 inline constexpr std::size_t max_enveloped = max_opaque + 1024; // and its CMS
 
+bool is_label(std::string_view text); // what an entry may be called: 1 to 64 of [a-z0-9.-]
+
 // version, chip identifier, identity, an odd sequence; labels (unique, [a-z0-9.-]{1,64}), at most 64 entries; every
 // object an importable one, or a loadable one under the package's parent, with an empty policy (which forbids
 // TPM2_Duplicate; others become acceptable once they are known to hold no Duplicate, DuplicationSelect or Authorize);

@@ -61,6 +61,7 @@ std::vector<std::pair<const char*, std::string>> lines(const Json& p)
         {"Newest record", p["Sequence"] != 0 ? std::to_string(p["Sequence"].get<std::uint64_t>()) : ""},
         {"Ready to switch", p["ReadyToSwitch"] ? "yes" : ""},
         {"Keys", joined(p["Keys"], ", ")},
+        {"Key files", joined(p["KeyFiles"], ", ")},
         {"Central system",
          p["CentralSet"] != 0 ? "keys of list " + std::to_string(p["CentralSet"].get<std::uint64_t>()) : ""},
         {"Module certificate", present(p["ModuleCertificate"])},
@@ -175,6 +176,8 @@ void Output::key(const Json& key) const
     const auto algorithms = joined(key["algorithms"], ", ");
     if (!algorithms.empty())
         std::cout << std::left << std::setw(21) << "algorithms" << algorithms << "\n";
+    if (key.contains("key-file-path"))
+        std::cout << std::left << std::setw(21) << "key file" << key["key-file-path"].get<std::string>() << "\n";
     for (const auto* name : {"public-key", "certificate"})
         if (key.contains(name))
             std::cout << key[name].get<std::string>();

@@ -8,6 +8,8 @@
 #include "daemon/structures/data_key.h"
 #include "daemon/tpm/worker.h"
 
+#include <filesystem>
+
 namespace imprint::device {
 
 inline constexpr std::size_t max_hmac_message = 1024; // what every TPM takes at once
@@ -23,6 +25,7 @@ struct KeyInfo {
     Bytes public_key; // SubjectPublicKeyInfo (DER); empty for hmac and opaque
     Bytes certificate; // DER; empty where there is none
     bool key_file = false; // may leave the daemon as a key file
+    std::filesystem::path key_file_path; // where it stands as one; empty where it does not
 };
 
 struct KeyUse {

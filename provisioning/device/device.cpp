@@ -30,7 +30,18 @@ Device::Impl::Impl(tpm::Worker& worker, Settings settings)
 void Device::Impl::refresh()
 {
     known_ = look(worker_, store_, settings_, known_);
+    align_key_files();
     publish();
+}
+
+// Where the TPM cannot be reached, nobody knows which state they should follow.
+bool Device::Impl::align_key_files()
+{
+    if (known_.state == State::tpm_unavailable)
+        return false;
+    const auto before = std::exchange(known_.key_files,
+                                      device::align_key_files(worker_, settings_.key_file_directory, known_.in_use()));
+    return before.written != known_.key_files.written || before.problems != known_.key_files.problems;
 }
 
 void Device::Impl::look_again() noexcept
@@ -128,6 +139,15 @@ lifecycle::Personalization Device::Impl::keys_file() const
     if (!recovered)
         throw Error(Reason::wrong_state, "the recovered keys are gone");
     return *std::move(recovered);
+}
+
+KeyInfo Device::Impl::key(const std::string& label) const
+{
+    auto info = describe(find_key(keys_file(), label));
+    const std::lock_guard lock(mutex_);
+    if (const auto file = status_.key_files.find(label); file != status_.key_files.end())
+        info.key_file_path = file->second;
+    return info;
 }
 
 // The file is read, judged and written under one lock: of two updates the one with the higher number stays.

@@ -17,6 +17,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <variant>
 
@@ -25,6 +26,7 @@ namespace imprint::device {
 struct Settings {
     std::filesystem::path state_directory; // /var/lib/imprint
     std::filesystem::path trust_bundle; // /usr/share/imprint/trust.pem
+    std::filesystem::path key_file_directory; // empty: no key files
     std::chrono::seconds connect_timeout{10};
     std::chrono::seconds message_timeout{60}; // for each answer of the station
     bool transaction_keys = true; // to be had from the central system, for connections without the module key
@@ -43,6 +45,7 @@ struct Status {
     std::uint64_t sequence = 0; // of the newest record; 0 if there is none
     bool ready_to_switch = false; // EnterOperating would work
     std::vector<std::string> keys; // labels of the data package's keys
+    std::map<std::string, std::filesystem::path> key_files; // those of them that programs find as files, by label
     std::uint64_t central_set = 0; // number of the current personalization's set; 0 if it has none
     std::string tpm_vendor, tpm_firmware;
     std::string detail; // for states that need explaining

@@ -22,15 +22,19 @@ public:
     void update_central(BytesView set);
     std::vector<Bytes> central_pins() const;
     Channels& channels() { return channels_; }
-    KeyInfo key(const std::string& label) const { return describe(find_key(keys_file(), label)); }
+    KeyInfo key(const std::string& label) const;
     Secret use_key(const KeyUse& use) { return device::use_key(worker_, keys_file(), use); }
 
-    // Runs a long call; if that fails, looks at TPM and files anew, so that the properties say what is left.
+    // Runs a long call, and brings the key files in line with where it led; if it fails, looks at TPM and files anew,
+    // so that the properties say what is left.
     template <class F>
     void guard(F call)
     {
         try {
             call();
+            // Without a directory the start has seen to it that there are none.
+            if (!settings_.key_file_directory.empty() && align_key_files())
+                publish();
         } catch (...) {
             look_again();
             throw;
@@ -60,6 +64,7 @@ private:
     using State = lifecycle::State;
 
     void look_again() noexcept;
+    bool align_key_files(); // whether it changed what is shown of them
     void reload(); // files only
     void publish();
     lifecycle::Personalization operating_file(const std::string& what) const; // read anew
@@ -77,6 +82,7 @@ private:
     void end_preparation();
     void give_up_damaged_files();
     void require_epoch_as_known(); // asks the TPM
+    void withdraw_key_files();
     void increment_to(std::uint64_t epoch);
     void move_past(std::uint64_t odd_epoch);
     void switch_to_operating();

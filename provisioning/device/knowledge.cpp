@@ -78,10 +78,17 @@ const lifecycle::Personalization* Knowledge::shown() const
     return file != nullptr ? file : files.newest();
 }
 
+const lifecycle::Personalization* Knowledge::in_use() const
+{
+    if (state == lifecycle::State::recovered)
+        return &files.recovered.value();
+    return state == lifecycle::State::operating ? current() : nullptr;
+}
+
 std::string Knowledge::detail() const
 {
     std::string text;
-    for (const auto* sentences : {&notes, &files.damaged})
+    for (const auto* sentences : {&notes, &files.damaged, &key_files.problems})
         for (const auto& sentence : *sentences)
             text += (text.empty() ? "" : "; ") + sentence;
     return text;
@@ -140,6 +147,7 @@ Status status_of(const Knowledge& known)
     }
     if (const auto* shown = known.shown())
         fill(status, *shown);
+    status.key_files = known.key_files.written;
     if (const auto* newest = known.files.newest())
         status.sequence = newest->sequence();
     status.ready_to_switch =

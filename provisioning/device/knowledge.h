@@ -4,6 +4,7 @@
 
 #include "daemon/lifecycle/store.h"
 #include "provisioning/device/device.h"
+#include "provisioning/device/key_files.h"
 
 namespace imprint::device {
 
@@ -19,6 +20,7 @@ struct Knowledge {
     lifecycle::State state = lifecycle::State::tpm_unavailable;
     Reason fault = Reason::tpm_unavailable; // in the state of this name: why
     std::vector<std::string> notes; // why the TPM or the bundle is of no use, and what else went wrong
+    KeyFiles key_files; // as they were last brought in line
 
     std::uint64_t epoch() const { return tpm.epoch; }
     bool counting() const { return tpm.epoch_status == tpm::Observation::Epoch::counting; }
@@ -26,7 +28,9 @@ struct Knowledge {
     const lifecycle::Personalization* current() const;
     // What is known of identity and keys: of the current personalization, else what is left of earlier ones.
     const lifecycle::Personalization* shown() const;
-    // The notes and the damaged files, for people.
+    // Whose keys may be used: operating or recovered; otherwise nullptr.
+    const lifecycle::Personalization* in_use() const;
+    // The notes, the damaged files and what is wrong with the key files, for people.
     std::string detail() const;
 };
 

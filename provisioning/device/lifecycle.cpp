@@ -122,6 +122,15 @@ void Device::Impl::adopt_root(const Progress& progress)
     progress(100, "the TPM remembers the checking key of the trust bundle");
 }
 
+// They go before the increment, so that no crash after it leaves what the operating state has ended. A file that cannot
+// be removed is of no use any more; a parent that cannot be evicted is.
+void Device::Impl::withdraw_key_files()
+{
+    known_.key_files = device::align_key_files(worker_, settings_.key_file_directory, nullptr);
+    if (known_.key_files.parent_fault)
+        throw Error(*known_.key_files.parent_fault);
+}
+
 // What is damaged is given up: chip.pb can be made anew, and where a damaged file was that of the coming epoch, a
 // record of that may exist.
 void Device::Impl::give_up_damaged_files()
@@ -151,6 +160,7 @@ void Device::Impl::enter_personalization(const Progress& progress)
         progress(0, "switching to the personalization state");
         require_epoch_as_known();
         channels_.end({Reason::wrong_state, "the device goes back to the personalization state"});
+        withdraw_key_files();
         increment_to(known_.epoch() + 1);
         reload();
     } else {

@@ -50,7 +50,8 @@ TEST_F(Configuration, EverySettingIsRead)
              "RequireCentral=yes\nRequireCrossCertificate=yes\n"
              "[Central]\nAddress=hub\nTransactionKeys=no\n"
              "[TPM]\nTCTI=swtpm:path=/e,f=g\nEpochIndex=0x01800001\nAnchorIndex=0x01800002\n"
-             "StorageKeyHandle=0x81000003\nIdentityKeyHandle=0x81000004\n"
+             "StorageKeyHandle=0x81000003\nIdentityKeyHandle=0x81000004\nKeyFileParentHandle=0x81000005\n"
+             "[KeyFiles]\nDirectory=/f\n"
              "[Introduction]\nInputUnit=unix:/run/keypad\nInputSec=7\n"
              "[Timeouts]\nConnectSec=5\nMessageSec=6\n");
     EXPECT_EQ(config.device.state_directory, "/a");
@@ -66,6 +67,8 @@ TEST_F(Configuration, EverySettingIsRead)
     EXPECT_EQ(config.tpm.anchor_index, 0x01800002U);
     EXPECT_EQ(config.tpm.storage_key, 0x81000003U);
     EXPECT_EQ(config.tpm.identity_key, 0x81000004U);
+    EXPECT_EQ(config.tpm.key_file_parent, 0x81000005U);
+    EXPECT_EQ(config.device.key_file_directory, "/f");
     EXPECT_EQ(config.device.connect_timeout, std::chrono::seconds(5));
     EXPECT_EQ(config.device.message_timeout, std::chrono::seconds(6));
     EXPECT_EQ(config.device.input_unit.address, "unix:/run/keypad");
@@ -100,6 +103,15 @@ TEST_F(Configuration, HandlesStayInTheOwnersRanges)
         EXPECT_NE(fault_of(std::string("[TPM]\nStorageKeyHandle=") + handle + "\n"), "accepted") << handle;
     EXPECT_NE(fault_of("[TPM]\nEpochIndex=0x01800001\nAnchorIndex=0x01800001\n"), "accepted");
     EXPECT_NE(fault_of("[TPM]\nStorageKeyHandle=0x81000001\nIdentityKeyHandle=0x81000001\n"), "accepted");
+    EXPECT_NE(fault_of("[TPM]\nKeyFileParentHandle=0x8100494D\n"), "accepted") << "the chip storage key's";
+    EXPECT_NE(fault_of("[TPM]\nKeyFileParentHandle=0x8100494E\n"), "accepted") << "the identity key's";
+    EXPECT_NE(fault_of("[TPM]\nKeyFileParentHandle=0x81800000\n"), "accepted");
+}
+
+TEST_F(Configuration, KeyFilesGoToAnAbsolutePathOrNowhere)
+{
+    EXPECT_NE(fault_of("[KeyFiles]\nDirectory=keys\n"), "accepted");
+    EXPECT_EQ(load("[KeyFiles]\nDirectory=\n").device.key_file_directory, "");
 }
 
 TEST_F(Configuration, TimeoutsHaveBounds)
@@ -146,6 +158,7 @@ TEST_F(Configuration, TheShippedFileSaysTheDefaults)
     EXPECT_EQ(shipped.tpm.tcti, defaults.tpm.tcti);
     EXPECT_EQ(shipped.tpm.epoch_index, defaults.tpm.epoch_index);
     EXPECT_EQ(shipped.tpm.anchor_index, defaults.tpm.anchor_index);
+    EXPECT_EQ(shipped.tpm.key_file_parent, defaults.tpm.key_file_parent);
     EXPECT_EQ(shipped.tpm.storage_key, defaults.tpm.storage_key);
     EXPECT_EQ(shipped.tpm.identity_key, defaults.tpm.identity_key);
     EXPECT_EQ(shipped.device.connect_timeout, defaults.device.connect_timeout);

@@ -106,7 +106,7 @@ TEST_F(Daemon, TheJournalTellsCallsAndStates)
     const auto log = device.log();
     EXPECT_NE(log.find("imprintd: Personalize began.\n"), std::string::npos) << log;
     EXPECT_NE(log.find("imprintd: Personalize failed: The peer cannot be reached. "), std::string::npos) << log;
-    const std::string changed = "imprintd: The state is now personalization.\n";
+    const std::string changed = "imprintd: The state is now personalization. ";
     EXPECT_NE(log.find(changed), std::string::npos) << log;
     call("Personalize", {"unix:/nobody", no_options});
     EXPECT_EQ(device.log().rfind(changed), log.find(changed)) << "told twice: " << device.log();
