@@ -194,13 +194,15 @@ Certificate issue_server(const Issuer& issuer, BytesView spki, Role role, const 
     return finish(certificate, issuer.certificate.x509(), issuer.key);
 }
 
-Certificate issue_operator(const Issuer& issuer, BytesView spki, const std::string& common_name, Validity validity)
+Certificate issue_client(const Issuer& issuer, BytesView spki, Role role, const std::string& common_name,
+                         Validity validity)
 {
+    if (role != Role::station_operator && role != Role::mirror)
+        throw Error(Reason::invalid_argument, "no client has the role " + std::string(role_name(role)));
     auto certificate = blank(public_key(spki).get(), common_name, validity);
     add_basic_constraints(certificate.x509(), false, no_path_limit);
     add_key_usage(certificate.x509(), KU_DIGITAL_SIGNATURE);
-    add_extended_key_usage(certificate.x509(),
-                           std::array{std::string_view(client_auth_oid), role_oid(Role::station_operator)});
+    add_extended_key_usage(certificate.x509(), std::array{std::string_view(client_auth_oid), role_oid(role)});
     return finish(certificate, issuer.certificate.x509(), issuer.key);
 }
 

@@ -23,12 +23,13 @@ struct Issuer {
 Certificate issue_link(const Issuer& present, const Certificate& next);
 Certificate issue_checking_ca(EVP_PKEY* key, const std::string& common_name, Validity validity);
 // identity_ca and station_signing (CAs, for the identities of `scope`), station_tls, archive and central (servers;
-// names become dNSName or iPAddress SANs), station_operator (a client).
+// names become dNSName or iPAddress SANs), station_operator and mirror (clients).
 Certificate issue_ca(const Issuer& issuer, BytesView spki, Role role, const std::string& common_name, Validity validity,
                      const Scope& scope = {});
 Certificate issue_server(const Issuer& issuer, BytesView spki, Role role, const std::string& common_name,
                          const std::vector<std::string>& names, Validity validity);
-Certificate issue_operator(const Issuer& issuer, BytesView spki, const std::string& common_name, Validity validity);
+Certificate issue_client(const Issuer& issuer, BytesView spki, Role role, const std::string& common_name,
+                         Validity validity);
 // The central system's key, by a station's signing key: an entry of a central set.
 Certificate issue_certified_central(const Issuer& issuer, BytesView spki, const std::string& common_name,
                                     Validity validity);

@@ -99,6 +99,8 @@ std::string_view role_oid(Role role)
         return IMPRINT_OID_ARC ".1.7";
     case Role::data_key:
         return IMPRINT_OID_ARC ".1.9";
+    case Role::mirror:
+        return IMPRINT_OID_ARC ".1.10";
     case Role::checking_ca:
     case Role::device_identity:
     case Role::module:
@@ -132,6 +134,8 @@ std::string_view role_name(Role role)
         return "module";
     case Role::data_key:
         return "data-key";
+    case Role::mirror:
+        return "mirror";
     }
     return "unknown";
 }

@@ -22,6 +22,7 @@ enum class Role {
     device_identity, // IEEE 802.1AR IDevID: the identity key
     module, // the module key, TLS client
     data_key, // a pair of a data package
+    mirror, // TLS client of an archive that may list its records
 };
 // The role of a cross-certificate (cross.h) stands in no chain and is no Role.
 std::string_view role_oid(Role role); // empty for checking_ca, device_identity and module (told by issuer and content)

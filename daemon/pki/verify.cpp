@@ -136,8 +136,9 @@ bool is_ca(const Certificate& certificate)
 // Exactly this one of our roles, or none of them.
 bool carries_only(const Certificate& certificate, Role role)
 {
-    constexpr std::array roles{Role::identity_ca, Role::station_signing,  Role::station_tls,       Role::archive,
-                               Role::central,     Role::station_operator, Role::certified_central, Role::data_key};
+    constexpr std::array roles{Role::identity_ca,       Role::station_signing, Role::station_tls,
+                               Role::archive,           Role::central,         Role::station_operator,
+                               Role::certified_central, Role::data_key,        Role::mirror};
     return std::ranges::all_of(roles, [&](Role other) {
         return certificate.has_extended_key_usage(std::string(role_oid(other))) == (other == role);
     });
@@ -158,6 +159,7 @@ bool has_role(const Certificate& certificate, Role role)
     case Role::central:
     case Role::station_operator:
     case Role::certified_central:
+    case Role::mirror:
         return !is_ca(certificate);
     case Role::device_identity:
         return !is_ca(certificate) && chip_identifier(certificate) && device_identity(certificate);

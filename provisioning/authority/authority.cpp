@@ -153,8 +153,8 @@ void add_tls(Output& output, const pki::Issuer& issuer, Role role, const Request
 {
     const auto spki = given_or_new(request.tls_public_key, output.key("tls"), request.passphrase);
     output.certificate("tls", role,
-                       role == Role::station_operator
-                           ? pki::issue_operator(issuer, spki, request.name, validity)
+                       request.hosts.empty()
+                           ? pki::issue_client(issuer, spki, role, request.name, validity)
                            : pki::issue_server(issuer, spki, role, request.name, request.hosts, validity));
 }
 
@@ -263,6 +263,11 @@ std::vector<Issued> Authority::station_operator(const Request& request, pki::Tim
     return with_tls(request, "operators", Role::station_operator, now);
 }
 
+std::vector<Issued> Authority::mirror(const Request& request, pki::Time now) const
+{
+    return with_tls(request, "mirrors", Role::mirror, now);
+}
+
 std::vector<pki::Certificate> Authority::revoke(const std::vector<fs::path>& files, pki::Time now) const
 {
     const auto before = crl();
@@ -345,6 +350,7 @@ std::vector<Issued> Authority::issued() const
     collect(out, directory_ / "archives", "tls.pem", Role::archive);
     collect(out, directory_ / "centrals", "tls.pem", Role::central);
     collect(out, directory_ / "operators", "tls.pem", Role::station_operator);
+    collect(out, directory_ / "mirrors", "tls.pem", Role::mirror);
     return out;
 }
 

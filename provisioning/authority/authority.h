@@ -64,7 +64,9 @@ public:
     // Each makes tls.{key,pem} and trust.pem.
     std::vector<Issued> archive(const Request& request, pki::Time now) const;
     std::vector<Issued> central(const Request& request, pki::Time now) const;
-    std::vector<Issued> station_operator(const Request& request, pki::Time now) const; // without hosts: a client
+    // Without hosts: clients.
+    std::vector<Issued> station_operator(const Request& request, pki::Time now) const;
+    std::vector<Issued> mirror(const Request& request, pki::Time now) const;
     // Enters certificates of the checking CA into its CRL, each once and for ever; returns those that are new.
     // Throws Error(invalid_argument) for what it has not issued: nothing is revoked then.
     std::vector<pki::Certificate> revoke(const std::vector<std::filesystem::path>& files, pki::Time now) const;
@@ -73,7 +75,7 @@ public:
     std::vector<Issued> rollover(const Rollover& next, pki::Time now) const;
     // Checking CA first, former roots if `with_former`, then the identity CA, links between roots, the CRLs there are.
     Bytes trust_bundle(bool with_former = true) const;
-    std::vector<Issued> issued() const; // the CAs, and what lies in stations/, archives/, centrals/ and operators/
+    std::vector<Issued> issued() const; // the CAs, and what lies in stations/, archives/ and so on
 
 private:
     pki::Key checking_key() const;

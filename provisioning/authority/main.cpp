@@ -59,6 +59,8 @@ void certify_operator(Options& options)
     print(authority(options).station_operator(options.request, now()), options.json);
 }
 
+void certify_mirror(Options& options) { print(authority(options).mirror(options.request, now()), options.json); }
+
 void revoke(Options& options)
 {
     const auto fresh = authority(options).revoke(options.files, now());
@@ -87,7 +89,7 @@ void declare_peer(CLI::App& command, Options& options)
     auto& request = options.request;
     command.add_option("NAME", request.name, "Its name, in certificates and as a directory")->required();
     command.add_option("--output", request.output,
-                       "The directory to make (default: stations, archives, centrals or operators, and NAME)");
+                       "The directory to make (default: stations, archives and so on, and NAME)");
     command.add_option("--tls-public-key", request.tls_public_key, "PEM public key or request; no TLS key is made");
     command.add_option("--output-passphrase", options.output_passphrase_source,
                        "Encrypt the keys that are written: fd:N or credential:NAME");
@@ -133,6 +135,8 @@ void declare(CLI::App& app, Options& options, Command& chosen)
     declare_server(*add("archive", "Certify an archive's TLS key", certify_archive), options);
     declare_server(*add("central", "Certify a central system's TLS key", certify_central), options);
     declare_peer(*add("operator", "Certify the key of a station's operator", certify_operator), options);
+    declare_peer(*add("mirror", "Certify the key of a mirror, which may list an archive's records", certify_mirror),
+                 options);
     add("revoke", "Revoke certificates of the checking CA", revoke)
         ->add_option("FILE", options.files, "PEM certificates")
         ->required();
@@ -178,9 +182,10 @@ int run(Options& options, Command command)
 int main(int argc, char** argv)
 {
     using namespace imprint::authority;
-    CLI::App app("Makes the manufacturer's CAs and certifies stations, archives, central systems and operators. See "
-                 "imprint-authority(1).",
-                 "imprint-authority");
+    CLI::App app(
+        "Makes the manufacturer's CAs and certifies stations, archives, mirrors, central systems and operators. See "
+        "imprint-authority(1).",
+        "imprint-authority");
     Options options;
     Command command = nullptr;
     declare(app, options, command);

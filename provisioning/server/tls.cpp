@@ -70,8 +70,13 @@ Result<pki::Certificates> judge(X509_STORE_CTX* store, const PeerPolicy& policy)
 {
     X509* x509 = X509_STORE_CTX_get0_cert(store);
     const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
-    auto chain = pki::verify(pki::shared(x509), pki::shared(X509_STORE_CTX_get0_untrusted(store)), *policy.trust,
-                             policy.role, now);
+    const auto verify = [&](pki::Role role) {
+        return pki::verify(pki::shared(x509), pki::shared(X509_STORE_CTX_get0_untrusted(store)), *policy.trust, role,
+                           now);
+    };
+    auto chain = verify(policy.role);
+    if (!chain && chain.refusal().reason == Reason::wrong_role && policy.other_role)
+        chain = verify(*policy.other_role);
     if (chain && !policy.host.empty() && !names(x509, policy.host))
         return Refusal{Reason::untrusted_certificate, "the certificate is not for " + policy.host};
     return chain;

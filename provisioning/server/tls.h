@@ -25,11 +25,13 @@ struct TlsIdentity {
     EVP_PKEY* key;
 };
 
-// Whom we take: a chain to `trust` with `role` (pki::verify, by the system's clock), and this name if it is not empty.
+// Whom we take: a chain to `trust` with `role`, or the other one (pki::verify, by the system's clock), and this name if
+// it is not empty.
 struct PeerPolicy {
     std::shared_ptr<const pki::Trust> trust;
     pki::Role role;
     std::string host; // a DNS name or an IP address
+    std::optional<pki::Role> other_role = {};
 };
 
 // The external PSK (RFC 8446, clause 4.2.11) of 32 bytes that an identity stands for; nothing: the handshake goes on

@@ -150,6 +150,19 @@ TEST_F(Authority, A39_CertifiesAnOperatorWhoIsNoServer)
     EXPECT_EQ(authority({"operator", "courier-2", "--host", "h"}).status, 2) << "a client has no host";
 }
 
+TEST_F(Authority, B1_CertifiesAMirrorThatIsNothingElse)
+{
+    init();
+    must({"mirror", "mirror-1"});
+    const auto directory_of_it = ca / "mirrors" / "mirror-1";
+    EXPECT_EQ(names(directory_of_it), (std::set<std::string>{"tls.key", "tls.pem", "trust.pem"}));
+    const auto certificate = certificates(directory_of_it / "tls.pem").front();
+    EXPECT_TRUE(pki::verify(certificate, {}, trust(), Role::mirror, now()));
+    for (const auto role : {Role::station_tls, Role::archive, Role::central, Role::station_operator})
+        EXPECT_FALSE(pki::verify(certificate, {}, trust(), role, now()));
+    EXPECT_NE(authority({"show", "--json"}).out.find("\"mirror\""), std::string::npos);
+}
+
 TEST_F(Authority, GivesTheIdentityCaOnlyWhenAsked)
 {
     init();

@@ -52,6 +52,7 @@ TEST_F(Access, Attack01_OnlyAModuleCertificateIsLetIn)
     const auto& pki = central.pki;
     const auto identity = pki.identity("SN-1", device.chip);
     const auto central_itself = pki.server(pki::Role::central, "Central 2");
+    const auto mirror = pki.mirror("Mirror");
     const auto station_ca = pki.ca(pki::Role::station_signing, "Station 2");
     const SoftwareModule expired(pki, "SN-2", 3, test::expired), early(pki, "SN-3", 3, test::not_yet_valid);
     const std::vector<std::tuple<const char*, const test::Certified*, const char*>> cases{
@@ -59,6 +60,7 @@ TEST_F(Access, Attack01_OnlyAModuleCertificateIsLetIn)
         {"station TLS", &pki.station_tls, "wrong-role"},
         {"archive", &pki.archive, "wrong-role"},
         {"central", &central_itself, "wrong-role"},
+        {"mirror", &mirror, "wrong-role"},
         {"station signing", &pki.station_signing, "wrong-role"},
         {"identity CA", &pki.identity_ca, "wrong-role"},
         {"checking CA", &pki.root, "wrong-role"},

@@ -57,6 +57,7 @@ TEST_F(Identification, A39_Attack01_NobodyElseGetsAnIntroduction)
         made.emplace_back("station", pki.server(pki::Role::station_tls, "Alice"));
         made.emplace_back("archive", pki.server(pki::Role::archive, "Alice"));
         made.emplace_back("central system", pki.server(pki::Role::central, "Alice"));
+        made.emplace_back("mirror", pki.mirror("Alice"));
         made.emplace_back("device module", pki.module("SN-1"));
         made.emplace_back("device identity", pki.identity("SN-1", std::string(64, 'a')));
         return made;

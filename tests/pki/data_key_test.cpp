@@ -66,7 +66,7 @@ TEST(DataKeyCertificates, Attack01_PassForNoOtherRoleAndNoOtherForThem)
     const auto certificate = data_key();
     for (const auto role :
          {Role::checking_ca, Role::identity_ca, Role::station_signing, Role::station_tls, Role::archive, Role::central,
-          Role::station_operator, Role::certified_central, Role::device_identity, Role::module})
+          Role::station_operator, Role::certified_central, Role::mirror, Role::device_identity, Role::module})
         EXPECT_EQ(refused(certificate, role), Reason::wrong_role) << role_name(role);
     EXPECT_EQ(refused(pki().module("D-1").certificate, Role::data_key), Reason::wrong_role);
     EXPECT_EQ(refused(pki().identity("D-1", std::string(64, 'a')).certificate, Role::data_key), Reason::wrong_role);

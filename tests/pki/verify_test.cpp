@@ -42,6 +42,7 @@ TEST_F(Verify, A28_AcceptsEveryRoleBelowTheCheckingKey)
     EXPECT_EQ(refused(p.station_signing.certificate, {}, Role::station_signing), std::nullopt);
     EXPECT_EQ(refused(p.station_tls.certificate, {}, Role::station_tls), std::nullopt);
     EXPECT_EQ(refused(p.archive.certificate, {}, Role::archive), std::nullopt);
+    EXPECT_EQ(refused(p.mirror("M").certificate, {}, Role::mirror), std::nullopt);
     EXPECT_EQ(refused(module.certificate, {p.station_signing.certificate}, Role::module), std::nullopt);
     EXPECT_EQ(refused(identity.certificate, {}, Role::device_identity), std::nullopt);
 }
@@ -79,6 +80,8 @@ TEST_F(Verify, Attack01_RefusesEveryOtherRole)
         {p.station_signing.certificate, Role::station_signing},
         {p.station_tls.certificate, Role::station_tls},
         {p.archive.certificate, Role::archive},
+        {p.mirror("M").certificate, Role::mirror},
+        {p.station_operator("O").certificate, Role::station_operator},
         {p.module("D-1").certificate, Role::module},
         {p.identity("D-1", std::string(64, 'a')).certificate, Role::device_identity},
     };

@@ -126,6 +126,7 @@ TEST_F(Attack01, NobodyElseMaySpeakAnything)
     const auto early_courier = pki.station_operator("Alice", not_yet_valid);
     const auto expired_station = pki.server(pki::Role::station_tls, "Station 1", expired);
     const auto central = pki.server(pki::Role::central, "Central 1");
+    const auto mirror = pki.mirror("Alice");
     const auto module = pki.module("SN-1");
     const auto identity = pki.identity("SN-1", std::string(64, 'a'));
     const std::vector<std::pair<const char*, const Certified*>> cases{{"no certificate", nullptr},
@@ -136,6 +137,7 @@ TEST_F(Attack01, NobodyElseMaySpeakAnything)
                                                                       {"expired station", &expired_station},
                                                                       {"archive", &pki.archive},
                                                                       {"central system", &central},
+                                                                      {"mirror", &mirror},
                                                                       {"module", &module},
                                                                       {"device identity", &identity},
                                                                       {"signing key", &pki.station_signing},

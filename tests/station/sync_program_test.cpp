@@ -175,6 +175,7 @@ TEST_F(Home, Attack01_WhoIsNoStationMaySynchronizeNothing)
     refused(pki.archive);
     refused(pki.station_signing);
     refused(pki.station_operator("courier"));
+    refused(pki.mirror("mirror"));
     refused(pki.server(pki::Role::station_tls, "late", expired));
     refused(pki.server(pki::Role::station_tls, "early", not_yet_valid));
     refused(twin.station_tls);

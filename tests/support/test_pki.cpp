@@ -59,10 +59,10 @@ Certified TestPki::server(pki::Role role, const std::string& name, pki::Validity
     return make_server(root, role, name, validity);
 }
 
-Certified TestPki::station_operator(const std::string& name, pki::Validity validity) const
+Certified TestPki::client(pki::Role role, const std::string& name, pki::Validity validity) const
 {
     auto key = pki::generate_key("P-256");
-    auto certificate = pki::issue_operator(root.issuer(), pki::spki(key.get()), name, validity);
+    auto certificate = pki::issue_client(root.issuer(), pki::spki(key.get()), role, name, validity);
     return {std::move(key), certificate};
 }
 

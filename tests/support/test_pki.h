@@ -36,7 +36,15 @@ public:
     Certified ca(pki::Role role, const std::string& name, pki::Validity validity = valid,
                  const pki::Scope& scope = {}) const;
     Certified server(pki::Role role, const std::string& name, pki::Validity validity = valid) const;
-    Certified station_operator(const std::string& name, pki::Validity validity = valid) const;
+    Certified client(pki::Role role, const std::string& name, pki::Validity validity = valid) const;
+    Certified station_operator(const std::string& name, pki::Validity validity = valid) const
+    {
+        return client(pki::Role::station_operator, name, validity);
+    }
+    Certified mirror(const std::string& name, pki::Validity validity = valid) const
+    {
+        return client(pki::Role::mirror, name, validity);
+    }
     // A client certificate and key by the station's signing key; the chip identifier in it is 64 times "a".
     Certified module(const std::string& serial, pki::Validity validity = valid) const;
     Certified identity(const std::string& serial, const std::string& chip_identifier) const;
