@@ -2,13 +2,16 @@
 #include "tests/support/postgres.h"
 
 #include <grp.h>
+#include <poll.h>
 #include <pwd.h>
+#include <sys/inotify.h>
 #include <unistd.h>
 
 #include <csignal>
+#include <array>
 #include <fstream>
+#include <iterator>
 #include <stdexcept>
-#include <thread>
 
 namespace imprint::test {
 
@@ -37,19 +40,12 @@ std::string checked(const Arguments& arguments)
     return done.out.substr(0, done.out.find_last_not_of('\n') + 1);
 }
 
-void give_away(const fs::path& directory)
-{
-    const passwd* user = geteuid() == 0 ? getpwnam(account) : nullptr;
-    if (user != nullptr && chown(directory.c_str(), user->pw_uid, user->pw_gid) != 0)
-        throw_errno("chown " + directory.string());
-}
-
 // Made once for all servers of a test program, which copy it.
 class Template {
 public:
     Template()
     {
-        give_away(directory_.path());
+        Postgres::give_away(directory_.path());
         checked(
             program("initdb", {"-D", path(), "-U", account, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"}));
         std::ofstream(path() + "/postgresql.conf", std::ios::app)
@@ -62,6 +58,13 @@ private:
 };
 
 } // namespace
+
+void Postgres::give_away(const fs::path& directory)
+{
+    const passwd* user = geteuid() == 0 ? getpwnam(account) : nullptr;
+    if (user != nullptr && chown(directory.c_str(), user->pw_uid, user->pw_gid) != 0)
+        throw_errno("chown " + directory.string());
+}
 
 Postgres::Postgres()
 {
@@ -81,7 +84,7 @@ Postgres::Postgres(const Postgres* primary)
     start();
     primary->sql("ALTER SYSTEM SET synchronous_standby_names = 'standby'");
     primary->sql("SELECT pg_reload_conf()");
-    primary->wait_for("SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'", "1");
+    primary->wait_for_log("is now a synchronous standby");
 }
 
 Postgres::~Postgres()
@@ -92,8 +95,10 @@ Postgres::~Postgres()
 
 void Postgres::start()
 {
-    process_.emplace(program("postgres", {"-D", path(), "-k", directory_.path()}), Environment{}, directory_ / "log");
-    wait_for("SELECT 1", "1");
+    const auto log = directory_ / "log";
+    log_start_ = fs::exists(log) ? fs::file_size(log) : 0;
+    process_.emplace(program("postgres", {"-D", path(), "-k", directory_.path()}), Environment{}, log);
+    wait_for_log("database system is ready to accept"); // connections, or read-only connections
 }
 
 void Postgres::kill()
@@ -114,25 +119,33 @@ std::string Postgres::sql(const std::string& statements, const std::string& data
                     "-c", statements});
 }
 
-void Postgres::wait_for(const std::string& query, const std::string& expected) const
+void Postgres::wait_for_log(const std::string& text) const
 {
-    std::string last;
-    for (const auto deadline = std::chrono::steady_clock::now() + 30s; std::chrono::steady_clock::now() < deadline;
-         std::this_thread::sleep_for(10ms))
-        try {
-            last = sql(query);
-            if (last == expected)
-                return;
-        } catch (const std::runtime_error& error) {
-            last = error.what();
-        }
-    throw std::runtime_error(query + " does not become " + expected + ": " + last);
+    const auto log = directory_ / "log";
+    const Fd watch(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+    if (inotify_add_watch(watch.get(), log.c_str(), IN_MODIFY) < 0)
+        throw_errno("inotify " + log.string());
+    const auto deadline = std::chrono::steady_clock::now() + 30s;
+    for (;;) {
+        std::ifstream stream(log);
+        stream.seekg(static_cast<std::streamoff>(log_start_));
+        const std::string content{std::istreambuf_iterator<char>(stream), {}};
+        if (content.find(text) != std::string::npos)
+            return;
+        std::array<char, 4096> events{};
+        while (read(watch.get(), events.data(), events.size()) > 0) { }
+        pollfd one{watch.get(), POLLIN, 0};
+        const auto left =
+            std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+        if (left <= 0ms || poll(&one, 1, static_cast<int>(left.count())) == 0)
+            throw std::runtime_error("\"" + text + "\" does not come: " + content);
+    }
 }
 
-std::string Postgres::make_database(const std::string& name) const
+std::string Postgres::make_database(const std::string& name, const std::string& tablespace) const
 {
     sql("CREATE ROLE " + name + " LOGIN");
-    sql("CREATE DATABASE " + name + " OWNER " + name);
+    sql("CREATE DATABASE " + name + " OWNER " + name + " TABLESPACE " + tablespace);
     return url(name, {this});
 }
 
