@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "backup/archive/api.h"
 
+#include "backup/archive/listing.h"
 #include "backup/archive/newest.h"
 #include "daemon/structures/name.h"
 
@@ -42,6 +43,8 @@ unsigned status_of(Reason reason)
         return 409;
     case Reason::message_too_large:
         return 413;
+    case Reason::rate_limited:
+        return 429;
     case Reason::internal:
         return 500;
     case Reason::storage_failed:
@@ -75,12 +78,10 @@ Answer record_answer(const Entry& entry, bool by_sequence, const Request& reques
 {
     const std::string tag = '"' + hex(package::record_digest(entry.record)) + '"';
     Answer answer;
-    answer.headers = {
-        {"ETag", tag},
-        // By sequence it never changes; the newest has to be asked for anew.
-        {"Cache-Control", by_sequence ? "public, max-age=31536000, immutable" : "no-cache"},
-        {"Content-Location",
-         std::string(records_prefix) + entry.owner.chip_identifier + '/' + std::to_string(entry.sequence)}};
+    answer.headers = {{"ETag", tag},
+                      // By sequence it never changes; the newest has to be asked for anew.
+                      {"Cache-Control", by_sequence ? "public, max-age=31536000, immutable" : "no-cache"},
+                      {"Content-Location", record_target(entry.owner.chip_identifier, entry.sequence)}};
     if (matches(request.if_none_match, tag)) {
         answer.status = 304;
         return answer;
@@ -91,16 +92,24 @@ Answer record_answer(const Entry& entry, bool by_sequence, const Request& reques
     return answer;
 }
 
-Answer replacement_answer(const Replacement& replacement, const Request& request)
+// What only a mirror may ask for; to everybody else it is not there.
+bool is_for_mirror(const Request& request)
 {
-    const std::string tag = '"' + hex(package::record_digest(replacement.statement)) + '"';
-    Answer answer{200, {{"ETag", tag}, {"Cache-Control", "public, max-age=31536000, immutable"}}, {}, {}};
+    return request.caller == Caller::mirror && (parse_list(request.target) || parse_receipt_path(request.target));
+}
+
+// `body` never changes and is for everybody to keep.
+Answer lasting_answer(BytesView body, std::string_view type, std::string_view scope, const Request& request)
+{
+    const std::string tag = '"' + hex(package::record_digest(body)) + '"';
+    Answer answer{
+        200, {{"ETag", tag}, {"Cache-Control", std::string(scope) + ", max-age=31536000, immutable"}}, {}, {}};
     if (matches(request.if_none_match, tag)) {
         answer.status = 304;
         return answer;
     }
-    answer.headers.emplace_back("Content-Type", replacement_type);
-    answer.body = replacement.statement;
+    answer.headers.emplace_back("Content-Type", type);
+    answer.body.assign(body.begin(), body.end());
     return answer;
 }
 
@@ -140,6 +149,16 @@ std::optional<RecordPath> parse_path(std::string_view target)
     return path;
 }
 
+std::string record_target(const std::string& chip_identifier, std::uint64_t sequence)
+{
+    return std::string(records_prefix) + chip_identifier + '/' + std::to_string(sequence);
+}
+
+std::string replacement_target(const std::string& chip_identifier)
+{
+    return std::string(replacements_prefix) + chip_identifier;
+}
+
 std::optional<std::string> parse_replacement_path(std::string_view target)
 {
     if (!target.starts_with(replacements_prefix))
@@ -163,15 +182,22 @@ Answer problem(const Refusal& refusal, unsigned status)
         status, {{"Content-Type", "application/problem+json"}, {"Cache-Control", "no-store"}}, to_bytes(text), refusal};
 }
 
+Answer too_many(std::chrono::seconds pause)
+{
+    Answer answer = problem({Reason::rate_limited, "more requests than the archive answers in a second"});
+    answer.headers.emplace_back("Retry-After", std::to_string(pause.count()));
+    return answer;
+}
+
 std::optional<Answer> answer_head(const Request& head)
 {
     const auto path = parse_path(head.target);
     const bool replacement = parse_replacement_path(head.target).has_value();
-    if (!path && !replacement && !parse_newest(head.target) && head.target != health_path)
+    if (!path && !replacement && !parse_newest(head.target) && !is_for_mirror(head) && head.target != health_path)
         return not_found();
     if (head.method == Method::get || head.method == Method::head)
         return std::nullopt;
-    const bool may_be_put = head.from_station && (replacement || (path && path->sequence));
+    const bool may_be_put = head.caller == Caller::station && (replacement || (path && path->sequence));
     if (head.method != Method::put || !may_be_put) {
         Answer answer = problem({Reason::unexpected_message, "this method is not for this resource on this listener"});
         answer.headers.emplace_back("Allow", may_be_put ? "GET, HEAD, PUT" : "GET, HEAD");
@@ -187,10 +213,17 @@ Answer answer_read(Store& store, const Signer& signer, const Request& request, p
 try {
     if (const auto chip = parse_replacement_path(request.target)) {
         const auto replacement = store.replacement_by(*chip);
-        return replacement ? replacement_answer(*replacement, request) : not_found();
+        return replacement ? lasting_answer(replacement->statement, replacement_type, "public", request) : not_found();
     }
     if (const auto question = parse_newest(request.target))
         return answer_newest(store, signer, *question, now);
+    if (is_for_mirror(request)) {
+        if (const auto question = parse_list(request.target))
+            return answer_list(store, *question);
+        const auto receipt = parse_receipt_path(request.target).value();
+        const auto entry = store.find(receipt.chip_identifier, receipt.sequence.value());
+        return entry ? lasting_answer(entry->receipt, receipt_type, "private", request) : not_found();
+    }
     const auto path = parse_path(request.target);
     if (!path) {
         store.newest(std::string(chip_size, '0')); // throws when the database fails

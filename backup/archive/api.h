@@ -17,6 +17,7 @@ inline constexpr std::string_view receipt_type = "application/vnd.imprint.receip
 inline constexpr std::string_view replacement_type = "application/vnd.imprint.replacement";
 
 enum class Method { get, head, put, other };
+enum class Caller { anybody, station, mirror }; // by the certificate that it showed
 
 struct Request {
     Method method = Method::other;
@@ -24,7 +25,7 @@ struct Request {
     std::string content_type;
     std::string if_none_match;
     Bytes body;
-    bool from_station = false; // came over mutual TLS from a station
+    Caller caller = Caller::anybody;
 };
 
 struct Answer {
@@ -42,12 +43,17 @@ struct RecordPath {
     std::optional<std::uint64_t> sequence;
 };
 std::optional<RecordPath> parse_path(std::string_view target);
+std::string record_target(const std::string& chip_identifier, std::uint64_t sequence);
 // "/v1/replacements/<chip identifier of the new chip>"
 std::optional<std::string> parse_replacement_path(std::string_view target);
+std::string replacement_target(const std::string& chip_identifier);
 
 // application/problem+json (RFC 9457) with the reason's name as a member.
 Answer problem(const Refusal& refusal);
 Answer problem(const Refusal& refusal, unsigned status);
+
+// 429, with Retry-After.
+Answer too_many(std::chrono::seconds pause);
 
 // What can be answered from the head of a request alone, before its body is read: what is refused anyway.
 std::optional<Answer> answer_head(const Request& head);

@@ -2,6 +2,7 @@
 #include "backup/archive/commands.h"
 
 #include "backup/archive/http_server.h"
+#include "backup/archive/https_source.h"
 #include "backup/archive/mirror.h"
 #include "daemon/base/file.h"
 #include "daemon/structures/name.h"
@@ -67,6 +68,24 @@ void show_progress(const Summary& summary)
         std::cerr << '\r' << summary.records << " records, " << summary.faults.size() << " faulty" << std::flush;
 }
 
+// With what it reads from.
+struct Opened {
+    std::unique_ptr<Store> store;
+    std::unique_ptr<Source> source;
+};
+
+Opened open_source(const CheckOptions& options, const pki::Trust& trust)
+{
+    if (options.from.empty()) {
+        auto store = open_store(options.database, Opening::existing);
+        auto source = std::make_unique<DatabaseSource>(*store);
+        return {std::move(store), std::move(source)};
+    }
+    tls::ClientIdentity identity{server::read_chain(options.certificate, "imprint-authority mirror"),
+                                 pki::load_key(options.key, pki::read_passphrase(options.passphrase))};
+    return {nullptr, std::make_unique<HttpsSource>(options.from, trust, std::move(identity))};
+}
+
 bool is_database(const std::string& target)
 {
     return target.starts_with("sqlite:") || target.find("://") != std::string::npos;
@@ -114,8 +133,13 @@ int serve(const ServeOptions& options)
     Signer signer = load_signer(options, *trust);
     server::Service service;
     const HttpServer server(service,
-                            {options.database, options.listen, options.listen_tls, options.max_connections,
-                             std::chrono::seconds(options.deadline)},
+                            {options.database,
+                             options.listen,
+                             options.listen_tls,
+                             options.max_connections,
+                             options.max_per_client,
+                             std::chrono::seconds(options.deadline),
+                             {options.rate_per_client, options.rate}},
                             std::move(trust), std::move(signer));
     service.run();
     return 0;
@@ -136,16 +160,17 @@ int mirror(const CheckOptions& options)
 {
     const pki::Trust trust = load_trust(options.trust, {});
     const Work work{trust, options.jobs, show_progress};
-    const auto source = open_store(options.database, Opening::existing);
+    const Opened opened = open_source(options, trust);
+    Source& source = *opened.source;
     const std::string what = options.dry_run ? "to copy" : "copied";
     if (is_database(options.target)) {
         const auto target = open_store(options.target);
-        return tell(mirror(*source, *target, work, options.dry_run), options, what);
+        return tell(mirror(source, *target, work, options.dry_run), options, what);
     }
     if (std::filesystem::exists(options.target) && !std::filesystem::is_directory(options.target))
         throw Error(Reason::invalid_argument,
                     options.target + " is no directory; for a database write sqlite:" + options.target);
-    return tell(mirror(*source, StaticMirror(options.target), work, options.dry_run), options, what);
+    return tell(mirror(source, StaticMirror(options.target), work, options.dry_run), options, what);
 }
 
 int show(const std::string& database, const std::string& chip_identifier, bool json)

@@ -22,6 +22,9 @@ struct ServeOptions {
     std::vector<std::string> listen;
     std::vector<std::string> listen_tls;
     std::size_t max_connections = 512;
+    std::size_t max_per_client = 64;
+    unsigned rate = 2000; // requests of the public a second, 0: any
+    unsigned rate_per_client = 50;
     unsigned deadline = 20; // seconds
 };
 int serve(const ServeOptions& options);
@@ -30,6 +33,10 @@ struct CheckOptions {
     std::string database; // URL, for open_store()
     std::filesystem::path trust;
     std::string target; // of mirror: a directory or a database's URL; of verify: a mirror's directory, if not empty
+    std::string from; // of mirror: another archive's https:// URL, or empty: the database
+    std::filesystem::path certificate; // of a mirror, for it
+    std::string key; // OSSL_STORE URI
+    std::string passphrase; // pki::read_passphrase's source; empty: none
     unsigned jobs = 1;
     bool dry_run = false;
     bool json = false;

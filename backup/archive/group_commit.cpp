@@ -42,10 +42,16 @@ std::optional<Replacement> GroupCommit::replacement_of(const std::string& chip)
     return reader_->replacement_of(chip);
 }
 
-void GroupCommit::visit_replacements(const std::function<bool(const Replacement&)>& visitor)
+std::vector<Listed> GroupCommit::list(std::uint64_t after, std::size_t limit)
 {
     const std::lock_guard lock(reading_);
-    reader_->visit_replacements(visitor);
+    return reader_->list(after, limit);
+}
+
+std::vector<ListedReplacement> GroupCommit::list_replacements(std::uint64_t after, std::size_t limit)
+{
+    const std::lock_guard lock(reading_);
+    return reader_->list_replacements(after, limit);
 }
 
 // The first who comes while nobody commits does it for all who are there.

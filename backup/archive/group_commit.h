@@ -19,9 +19,10 @@ public:
     std::optional<Entry> find(const std::string& chip_identifier, std::uint64_t sequence) override;
     std::optional<Entry> newest(const std::string& chip_identifier) override;
     void visit(const std::string& chip_identifier, const std::function<bool(const Entry&)>& visitor) override;
+    std::vector<Listed> list(std::uint64_t after, std::size_t limit) override;
     std::optional<Replacement> replacement_by(const std::string& chip) override;
     std::optional<Replacement> replacement_of(const std::string& chip) override;
-    void visit_replacements(const std::function<bool(const Replacement&)>& visitor) override;
+    std::vector<ListedReplacement> list_replacements(std::uint64_t after, std::size_t limit) override;
 
     // Returns when the transaction is durable. Where that fails, all of the batch get the Error.
     std::vector<Result<Added>> add_all(std::span<const Entry> entries) override;

@@ -3,6 +3,7 @@
 
 #include "backup/archive/api.h"
 #include "backup/archive/group_commit.h"
+#include "backup/archive/waiting.h"
 #include "provisioning/server/listener.h"
 #include "provisioning/server/log.h"
 
@@ -15,8 +16,6 @@
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/stream_traits.hpp>
 #include <boost/beast/http.hpp>
-
-#include <set>
 
 namespace imprint::archive {
 
@@ -39,7 +38,10 @@ constexpr std::size_t max_drained = 1024 * 1024;
 
 struct Peer {
     std::string address;
-    std::string station; // the name in its certificate; empty on the public listener
+    std::string client; // server::client_of
+    Waiting& waiting; // of its listener
+    Caller caller = Caller::anybody;
+    std::string name = {}; // in its certificate
 };
 
 pki::Time now() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
@@ -65,7 +67,7 @@ Request head_of(const http::request_header<>& header, const Peer& peer)
             std::string(header[http::field::content_type]),
             std::string(header[http::field::if_none_match]),
             {},
-            !peer.station.empty()};
+            peer.caller};
 }
 
 // The answer to a request that could not be read, where one can still be sent.
@@ -96,7 +98,7 @@ bool has_body(const Parser& parser) { return parser.chunked() || parser.content_
 
 void log_put(const Peer& peer, const Request& request, const Answer& answer)
 {
-    server::Fields fields{{"STATION", peer.station}, {"PEER", peer.address}, {"TARGET", request.target}};
+    server::Fields fields{{"STATION", peer.name}, {"PEER", peer.address}, {"TARGET", request.target}};
     const std::string what = parse_replacement_path(request.target) ? "replacement" : "record";
     if (!answer.refusal) {
         log(server::Priority::info, what + (answer.status == 201 ? " accepted" : " known already"), fields);
@@ -115,9 +117,10 @@ struct HttpServer::Impl : std::enable_shared_from_this<Impl> {
     Signer signer;
     std::unique_ptr<Store> read_store;
     GroupCommit write_store; // all writers at once
+    RateLimit rate_limit;
     asio::ssl::context tls;
+    std::list<Waiting> waiting; // of each listener
     std::vector<std::unique_ptr<server::Listener>> listeners;
-    std::set<Stream*> idle; // between two requests: closed when the server stops
     bool stopping = false;
     asio::thread_pool reader{1}, writer{writers}; // last: what runs in them uses the above
 
@@ -127,28 +130,30 @@ struct HttpServer::Impl : std::enable_shared_from_this<Impl> {
         , signer(std::move(by))
         , read_store(open_store(settings.database))
         , write_store(open_store(settings.database), open_store(settings.database))
+        , rate_limit(settings.rates)
         , tls(server::server_context({signer.chain, signer.key.get()},
-                                     server::PeerPolicy{trust, pki::Role::station_tls, {}}, {})
+                                     server::PeerPolicy{trust, pki::Role::station_tls, {}, pki::Role::mirror}, {})
                   .release())
     {
     }
 
     void listen(server::Service& service);
     void stop();
-    asio::awaitable<void> serve_public(Stream stream, std::string address);
-    asio::awaitable<void> serve_station(Stream stream, std::string address);
+    asio::awaitable<void> serve_public(Stream stream, Peer peer);
+    asio::awaitable<void> serve_known(Stream stream, Peer peer);
+    std::optional<Answer> refuse_from_head(const Request& head, const Parser& parser, const Peer& peer);
     template <class S>
     asio::awaitable<void> serve(S& stream, const Peer& peer);
     template <class S>
     asio::awaitable<bool> exchange(S& stream, beast::flat_buffer& buffer, const Peer& peer);
     template <class S>
-    asio::awaitable<error_code> read_head(S& stream, beast::flat_buffer& buffer, Parser& parser);
+    asio::awaitable<error_code> read_head(S& stream, beast::flat_buffer& buffer, Parser& parser, const Peer& peer);
     template <class S>
     asio::awaitable<error_code> read_body(S& stream, beast::flat_buffer& buffer, Parser& parser);
     template <class S>
-    asio::awaitable<void> refuse(S& stream, const std::optional<Answer>& answer);
+    asio::awaitable<void> refuse(S& stream, const std::optional<Answer>& answer, const Peer& peer);
     template <class S>
-    asio::awaitable<bool> write(S& stream, const Answer& answer, bool head_only, bool keep_alive);
+    asio::awaitable<bool> write(S& stream, const Answer& answer, bool head_only, bool keep_alive, const Peer& peer);
     asio::awaitable<Answer> answer(const Request& request, const Peer& peer);
 };
 
@@ -169,9 +174,12 @@ asio::awaitable<Answer> HttpServer::Impl::answer(const Request& request, const P
 }
 
 template <class S>
-asio::awaitable<bool> HttpServer::Impl::write(S& stream, const Answer& answer, bool head_only, bool keep_alive)
+asio::awaitable<bool> HttpServer::Impl::write(S& stream, const Answer& answer, bool head_only, bool keep_alive,
+                                              const Peer& peer)
 {
-    beast::get_lowest_layer(stream).expires_after(settings.deadline);
+    Stream& lowest = beast::get_lowest_layer(stream);
+    lowest.expires_after(settings.deadline);
+    const Waiting::Turn turn(peer.waiting, lowest, Waiting::For::rest);
     error_code error;
     if (head_only || answer.status == 304) {
         http::response<http::empty_body> response;
@@ -187,13 +195,14 @@ asio::awaitable<bool> HttpServer::Impl::write(S& stream, const Answer& answer, b
 }
 
 template <class S>
-asio::awaitable<void> HttpServer::Impl::refuse(S& stream, const std::optional<Answer>& answer)
+asio::awaitable<void> HttpServer::Impl::refuse(S& stream, const std::optional<Answer>& answer, const Peer& peer)
 {
     if (!answer)
         co_return;
-    const bool written = co_await write(stream, *answer, false, false);
+    const bool written = co_await write(stream, *answer, false, false, peer);
     if (!written)
         co_return;
+    const Waiting::Turn turn(peer.waiting, beast::get_lowest_layer(stream), Waiting::For::rest);
     error_code error;
     if constexpr (std::is_same_v<S, Stream>)
         stream.socket().shutdown(asio::socket_base::shutdown_send, error);
@@ -206,16 +215,16 @@ asio::awaitable<void> HttpServer::Impl::refuse(S& stream, const std::optional<An
 }
 
 template <class S>
-asio::awaitable<error_code> HttpServer::Impl::read_head(S& stream, beast::flat_buffer& buffer, Parser& parser)
+asio::awaitable<error_code> HttpServer::Impl::read_head(S& stream, beast::flat_buffer& buffer, Parser& parser,
+                                                        const Peer& peer)
 {
     parser.header_limit(max_header);
     parser.body_limit(package::max_record);
     Stream& lowest = beast::get_lowest_layer(stream);
     lowest.expires_after(settings.deadline); // for the whole request
-    idle.insert(&lowest);
+    const Waiting::Turn turn(peer.waiting, lowest, Waiting::For::request);
     error_code error;
     co_await http::async_read_header(stream, buffer, parser, asio::redirect_error(asio::use_awaitable, error));
-    idle.erase(&lowest);
     co_return error;
 }
 
@@ -233,29 +242,40 @@ asio::awaitable<error_code> HttpServer::Impl::read_body(S& stream, beast::flat_b
     co_return error;
 }
 
+// What is answered without the body, and the database, of the request.
+std::optional<Answer> HttpServer::Impl::refuse_from_head(const Request& head, const Parser& parser, const Peer& peer)
+{
+    if (peer.caller == Caller::anybody)
+        if (const auto pause = rate_limit.refuse(peer.client, std::chrono::steady_clock::now()))
+            return too_many(*pause);
+    if (auto answer = answer_head(head))
+        return answer;
+    if (head.method != Method::put && has_body(parser))
+        return problem({Reason::invalid_argument, "this request takes no body"});
+    return std::nullopt;
+}
+
 // One request and its answer; false when it was the last one.
 template <class S>
 asio::awaitable<bool> HttpServer::Impl::exchange(S& stream, beast::flat_buffer& buffer, const Peer& peer)
 {
     Parser parser;
-    error_code error = co_await read_head(stream, buffer, parser);
+    error_code error = co_await read_head(stream, buffer, parser, peer);
     if (error) {
         const std::optional<Answer> told = answer_error(error);
-        co_await refuse(stream, told);
+        co_await refuse(stream, told, peer);
         co_return false;
     }
     Request request = head_of(parser.get().base(), peer);
-    std::optional<Answer> early = answer_head(request);
-    if (!early && request.method != Method::put && has_body(parser))
-        early = problem({Reason::invalid_argument, "this request takes no body"});
+    std::optional<Answer> early = refuse_from_head(request, parser, peer);
     if (early && has_body(parser)) { // which nobody wants to read
-        co_await refuse(stream, early);
+        co_await refuse(stream, early, peer);
         co_return false;
     }
     error = co_await read_body(stream, buffer, parser);
     if (error) {
         const std::optional<Answer> told = answer_error(error);
-        co_await refuse(stream, told);
+        co_await refuse(stream, told, peer);
         co_return false;
     }
     request.body = std::move(parser.get().body());
@@ -264,7 +284,7 @@ asio::awaitable<bool> HttpServer::Impl::exchange(S& stream, beast::flat_buffer& 
         Answer made = co_await answer(request, peer);
         early = std::move(made);
     }
-    const bool written = co_await write(stream, *early, request.method == Method::head, keep_alive);
+    const bool written = co_await write(stream, *early, request.method == Method::head, keep_alive, peer);
     co_return written&& keep_alive;
 }
 
@@ -276,31 +296,37 @@ asio::awaitable<void> HttpServer::Impl::serve(S& stream, const Peer& peer)
         more = co_await exchange(stream, buffer, peer);
 }
 
-asio::awaitable<void> HttpServer::Impl::serve_public(Stream stream, std::string address)
+asio::awaitable<void> HttpServer::Impl::serve_public(Stream stream, Peer peer)
 {
     const auto self = shared_from_this();
-    const Peer peer{std::move(address), {}};
     co_await serve(stream, peer);
     error_code ignored;
     stream.socket().shutdown(asio::socket_base::shutdown_send, ignored);
 }
 
-asio::awaitable<void> HttpServer::Impl::serve_station(Stream stream, std::string address)
+// A station or a mirror.
+asio::awaitable<void> HttpServer::Impl::serve_known(Stream stream, Peer peer)
 {
     const auto self = shared_from_this();
     TlsStream secure(std::move(stream), tls);
     error_code error;
     secure.next_layer().expires_after(settings.deadline);
-    co_await secure.async_handshake(TlsStream::server, asio::redirect_error(asio::use_awaitable, error));
+    {
+        const Waiting::Turn turn(peer.waiting, secure.next_layer(), Waiting::For::request);
+        co_await secure.async_handshake(TlsStream::server, asio::redirect_error(asio::use_awaitable, error));
+    }
     if (error) {
         const auto refusal = server::peer_refusal(secure.native_handle());
         log(server::Priority::notice, "station refused",
-            {{"PEER", address},
+            {{"PEER", peer.address},
              {"REASON", std::string(name(refusal ? refusal->reason : Reason::connection_lost))},
              {"DETAIL", refusal ? refusal->detail : error.message()}});
         co_return;
     }
-    const Peer peer{std::move(address), server::peer_certificate(secure.native_handle()).value().common_name()};
+    const auto certificate = server::peer_certificate(secure.native_handle()).value();
+    peer.name = certificate.common_name();
+    peer.caller = certificate.has_extended_key_usage(std::string(pki::role_oid(pki::Role::mirror))) ? Caller::mirror
+                                                                                                    : Caller::station;
     co_await serve(secure, peer);
     secure.next_layer().expires_after(settings.deadline);
     co_await secure.async_shutdown(asio::redirect_error(asio::use_awaitable, error));
@@ -308,20 +334,24 @@ asio::awaitable<void> HttpServer::Impl::serve_station(Stream stream, std::string
 
 void HttpServer::Impl::listen(server::Service& service)
 {
+    // The handlers do not own the Impl, which owns the listeners; the connections do.
     const auto open = [&](const std::string& what, const std::string& address, auto handler) {
-        auto listener =
-            std::make_unique<server::Listener>(service.io().get_executor(), address, settings.max_connections);
-        listener->start(std::move(handler));
+        auto listener = std::make_unique<server::Listener>(service.io().get_executor(), address,
+                                                           settings.max_connections, settings.max_per_client);
+        Waiting& wait = waiting.emplace_back();
+        listener->start(
+            [this, &wait, handler](Stream stream, std::string from) {
+                Peer peer{std::move(from), server::client_of(stream), wait};
+                return (this->*handler)(std::move(stream), std::move(peer));
+            },
+            [&wait] { wait.end_longest(); });
         server::Service::announce(what, listener->address());
         listeners.push_back(std::move(listener));
     };
-    // The handlers do not own the Impl, which owns the listeners; the connections do.
     for (const auto& address : settings.public_addresses)
-        open("http", address,
-             [this](Stream s, std::string peer) { return serve_public(std::move(s), std::move(peer)); });
+        open("http", address, &Impl::serve_public);
     for (const auto& address : settings.station_addresses)
-        open("https", address,
-             [this](Stream s, std::string peer) { return serve_station(std::move(s), std::move(peer)); });
+        open("https", address, &Impl::serve_known);
 }
 
 void HttpServer::Impl::stop()
@@ -329,8 +359,8 @@ void HttpServer::Impl::stop()
     stopping = true;
     for (const auto& listener : listeners)
         listener->close();
-    for (Stream* stream : idle)
-        stream->cancel();
+    for (Waiting& wait : waiting)
+        wait.end_idle();
 }
 
 HttpServer::HttpServer(server::Service& service, HttpSettings settings, std::shared_ptr<const pki::Trust> trust,

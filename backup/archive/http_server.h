@@ -3,6 +3,7 @@
 #pragma once
 
 #include "backup/archive/ingest.h"
+#include "backup/archive/rate_limit.h"
 #include "provisioning/server/service.h"
 #include "provisioning/server/tls.h"
 
@@ -15,7 +16,9 @@ struct HttpSettings {
     std::vector<std::string> public_addresses; // provisioning/server/listener.h says what they look like
     std::vector<std::string> station_addresses;
     std::size_t max_connections = 512; // for each address
+    std::size_t max_per_client = 64; // of them
     std::chrono::seconds deadline{20}; // for a handshake, a whole request, an answer, a pause between requests
+    Rates rates; // of the public
 };
 
 // Listens from its construction on and announces each address ("listening http ..." or "listening https ..."); serves

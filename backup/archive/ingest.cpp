@@ -71,16 +71,18 @@ Result<bool> ingest_replacement(Store& store, const pki::Trust& trust, const std
 
 namespace {
 
-Verdict check_receipt(BytesView receipt_bytes, const Entry& entry, const pki::Trust& trust,
-                      std::optional<pki::Time> time)
+Refusal foreign_receipt() { return {Reason::record_foreign, "the receipt is for another record"}; }
+
+// When the archive accepted the entry, by its receipt.
+Result<pki::Time> check_receipt(BytesView receipt_bytes, const Entry& entry, const pki::Trust& trust)
 {
     const auto receipt = package::open_receipt(receipt_bytes, trust, std::nullopt);
     if (!receipt)
         return receipt.refusal();
     if (receipt->chip_identifier != entry.owner.chip_identifier || receipt->sequence != entry.sequence ||
-        (time && receipt->time != *time) || receipt->record_digest != package::record_digest(entry.record))
-        return Refusal{Reason::record_foreign, "the receipt is for another record"};
-    return accepted();
+        receipt->record_digest != package::record_digest(entry.record))
+        return foreign_receipt();
+    return receipt->time;
 }
 
 } // namespace
@@ -96,16 +98,6 @@ Verdict verify(const Replacement& replacement, const pki::Trust& trust)
     return accepted();
 }
 
-Verdict verify_replacement(const std::string& chip_identifier, BytesView statement, const pki::Trust& trust)
-{
-    const auto opened = package::open_replacement(statement, trust, std::nullopt);
-    if (!opened)
-        return opened.refusal();
-    if (opened->present != chip_identifier)
-        return Refusal{Reason::record_foreign, "the replacement is by another chip"};
-    return accepted();
-}
-
 Verdict verify(const Entry& entry, const pki::Trust& trust)
 {
     const auto found = checked(entry.record, trust, std::nullopt, entry.owner.chip_identifier, entry.sequence);
@@ -113,14 +105,24 @@ Verdict verify(const Entry& entry, const pki::Trust& trust)
         return found.refusal();
     if (found->owner != entry.owner)
         return Refusal{Reason::record_foreign, "the record's identity is not the one that the chip is known by"};
-    return check_receipt(entry.receipt, entry, trust, entry.time);
+    const auto time = check_receipt(entry.receipt, entry, trust);
+    if (!time)
+        return time.refusal();
+    return *time == entry.time ? accepted() : Verdict(foreign_receipt());
 }
 
-Verdict verify(const std::string& chip_identifier, std::uint64_t sequence, BytesView record, BytesView receipt,
-               const pki::Trust& trust)
+Result<Entry> prove(const std::string& chip_identifier, std::uint64_t sequence, BytesView record, BytesView receipt,
+                    const pki::Trust& trust)
 {
-    const auto found = checked(record, trust, std::nullopt, chip_identifier, sequence);
-    return found ? check_receipt(receipt, *found, trust, std::nullopt) : found.refusal();
+    auto found = checked(record, trust, std::nullopt, chip_identifier, sequence);
+    if (!found)
+        return found;
+    const auto time = check_receipt(receipt, *found, trust);
+    if (!time)
+        return time.refusal();
+    found->time = *time;
+    found->receipt.assign(receipt.begin(), receipt.end());
+    return found;
 }
 
 } // namespace imprint::archive

@@ -34,9 +34,8 @@ Result<bool> ingest_replacement(Store& store, const pki::Trust& trust, const std
 Verdict verify(const Entry& entry, const pki::Trust& trust);
 // The same for a replacement.
 Verdict verify(const Replacement& replacement, const pki::Trust& trust);
-// And for what a mirror has under these names.
-Verdict verify(const std::string& chip_identifier, std::uint64_t sequence, BytesView record, BytesView receipt,
-               const pki::Trust& trust);
-Verdict verify_replacement(const std::string& chip_identifier, BytesView statement, const pki::Trust& trust);
+// The same for a record and a receipt from wherever: the entry that the two of them prove.
+Result<Entry> prove(const std::string& chip_identifier, std::uint64_t sequence, BytesView record, BytesView receipt,
+                    const pki::Trust& trust);
 
 } // namespace imprint::archive

@@ -34,6 +34,15 @@ CLI::App* add_serve(CLI::App& app, ServeOptions& options)
     serve->add_option("--max-connections", options.max_connections, "For each address")
         ->check(CLI::Range(1U, 65536U))
         ->capture_default_str();
+    serve->add_option("--max-connections-per-client", options.max_per_client, "Of an IPv4 address or an IPv6 /64")
+        ->check(CLI::Range(1U, 65536U))
+        ->capture_default_str();
+    serve->add_option("--rate", options.rate, "Requests of the public a second, 0: any number")
+        ->check(CLI::Range(0U, 1'000'000U))
+        ->capture_default_str();
+    serve->add_option("--rate-per-client", options.rate_per_client, "Of an IPv4 address or an IPv6 /64, 0: any number")
+        ->check(CLI::Range(0U, 1'000'000U))
+        ->capture_default_str();
     serve->add_option("--deadline", options.deadline, "Seconds for a request, an answer, a pause between requests")
         ->check(CLI::Range(1U, 3600U))
         ->capture_default_str();
@@ -66,6 +75,12 @@ int run(int argc, char** argv)
     auto* mirror = app.add_subcommand("mirror", "Copy what a mirror does not have yet");
     add_check(*mirror, check);
     mirror->add_option("target", check.target, "A directory, or a database as sqlite:PATH")->required();
+    auto* from = mirror->add_option("--from", check.from, "An archive, as https://host:port, in place of the database");
+    auto* certificate =
+        mirror->add_option("--certificate", check.certificate, "A mirror's certificate and its issuers (PEM), for it");
+    auto* key = mirror->add_option("--key", check.key, "Its private key: a file or another OSSL_STORE URI");
+    mirror->add_option("--passphrase", check.passphrase, "The key's passphrase: fd:N or credential:NAME");
+    from->needs(certificate, key);
     mirror->add_flag("--dry-run", check.dry_run, "Only tell what is missing");
     auto* show = app.add_subcommand("show", "What is stored for a chip");
     show->add_option("chip", common.chip, "Chip identifier")->required();

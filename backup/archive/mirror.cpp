@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "backup/archive/mirror.h"
 
+#include "backup/archive/holders.h"
 #include "backup/archive/ingest.h"
 #include "backup/archive/parallel.h"
+#include "backup/package/replacement.h"
 
 #include <map>
-#include <set>
 
 namespace imprint::archive {
 
@@ -13,56 +14,52 @@ namespace {
 
 constexpr std::size_t batch_size = 128; // of records of at most 256 KiB each
 
-// Gathers entries and hands them on in batches, proved.
-class Prover {
+// Gathers items and hands them on in batches.
+template <class T>
+class Batches {
 public:
-    using Take = std::function<void(const std::vector<Entry>&)>; // those of a batch that prove themselves, in order
-    Prover(const Work& work, Summary& summary, Take take)
-        : work_(work)
-        , summary_(summary)
-        , take_(std::move(take))
+    using Take = std::function<void(std::vector<T>&)>;
+    explicit Batches(Take take)
+        : take_(std::move(take))
     {
     }
-
-    void add(const Entry& entry)
+    void add(T item)
     {
-        batch_.push_back(entry);
+        batch_.push_back(std::move(item));
         if (batch_.size() == batch_size)
             flush();
     }
     void flush()
     {
-        std::vector<Verdict> verdicts(batch_.size(), accepted());
-        in_parallel(batch_.size(), work_.jobs, [&](std::size_t i) { verdicts[i] = verify(batch_[i], work_.trust); });
-        std::vector<Entry> good;
-        for (std::size_t i = 0; i < batch_.size(); ++i)
-            if (verdicts[i])
-                good.push_back(std::move(batch_[i]));
-            else
-                summary_.faults.push_back({batch_[i].owner.chip_identifier, batch_[i].sequence, verdicts[i].refusal()});
+        take_(batch_);
         batch_.clear();
-        take_(good);
-        work_.progress(summary_);
     }
 
 private:
-    const Work& work_;
-    Summary& summary_;
     Take take_;
-    std::vector<Entry> batch_;
+    std::vector<T> batch_;
 };
 
-Refusal differs() { return {Reason::sequence_taken, "the target has something else here; it was left alone"}; }
-
-std::vector<Replacement> replacements_of(Store& store)
+// What a batch of a source's records proves to be, in order; what proves nothing is a fault.
+std::vector<Entry> fetch(Source& source, const std::vector<Listed>& wanted, const Work& work, Summary& summary)
 {
-    std::vector<Replacement> all;
-    store.visit_replacements([&](const Replacement& replacement) {
-        all.push_back(replacement);
-        return true;
+    const auto copies = source.fetch(wanted);
+    std::vector<Result<Entry>> proved(copies.size(), Refusal{Reason::internal, "it was not proved"});
+    in_parallel(copies.size(), work.jobs, [&](std::size_t i) {
+        proved[i] = copies[i]
+            ? prove(copies[i]->chip, copies[i]->sequence, copies[i]->record, copies[i]->receipt, work.trust)
+            : copies[i].refusal();
     });
-    return all;
+    std::vector<Entry> good;
+    for (std::size_t i = 0; i < proved.size(); ++i)
+        if (proved[i])
+            good.push_back(*std::move(proved[i]));
+        else
+            summary.faults.push_back({wanted[i].chip, wanted[i].sequence, proved[i].refusal()});
+    return good;
 }
+
+Refusal differs() { return {Reason::sequence_taken, "the target has something else here; it was left alone"}; }
 
 // Whether it is to be copied: `there` is what the target has.
 bool is_missing(const Replacement& replacement, const std::optional<Bytes>& there, const Work& work, Summary& summary)
@@ -79,22 +76,22 @@ bool is_missing(const Replacement& replacement, const std::optional<Bytes>& ther
     return bool(proved);
 }
 
-bool is_missing(const Entry& entry, const std::optional<Bytes>& there, Summary& summary)
+bool is_missing(const Listed& listed, const std::optional<Bytes>& there, Summary& summary)
 {
     ++summary.records;
-    if (there && *there != entry.record)
-        summary.faults.push_back({entry.owner.chip_identifier, entry.sequence, differs()});
+    if (there && package::record_digest(*there) != listed.digest)
+        summary.faults.push_back({listed.chip, listed.sequence, differs()});
     return !there;
 }
 
 class DatabaseCopy {
 public:
-    DatabaseCopy(Store& source, Store& target, const Work& work, bool dry_run)
+    DatabaseCopy(Source& source, Store& target, const Work& work, bool dry_run)
         : source_(source)
         , target_(target)
         , work_(work)
         , dry_run_(dry_run)
-        , prover_(work, summary, [this](const std::vector<Entry>& entries) { add(entries); })
+        , missing_([this](const std::vector<Listed>& batch) { copy(batch); })
     {
     }
 
@@ -102,35 +99,41 @@ public:
     // those of every archive.
     void run()
     {
-        const auto replacements = replacements_of(source_);
-        std::set<std::string> later;
+        const auto replacements = source_.replacements();
+        std::map<std::string, std::vector<Listed>> later;
         for (const auto& one : replacements)
-            later.insert(one.present);
-        source_.visit({}, [&](const Entry& entry) {
-            if (!later.contains(entry.owner.chip_identifier))
-                look_at(entry);
-            return true;
+            later[one.present];
+        source_.visit([&](const Listed& listed) {
+            if (const auto found = later.find(listed.chip); found != later.end())
+                found->second.push_back(listed);
+            else
+                look_at(listed);
         });
-        prover_.flush();
+        missing_.flush();
         for (const auto& one : replacements)
-            replace(one);
+            replace(one, std::move(later[one.present]));
     }
 
     Summary summary;
 
 private:
-    void look_at(const Entry& entry)
+    void look_at(const Listed& listed)
     {
-        const auto there = target_.find(entry.owner.chip_identifier, entry.sequence);
-        if (is_missing(entry, there ? std::optional(there->record) : std::nullopt, summary))
-            prover_.add(entry);
+        const auto there = target_.find(listed.chip, listed.sequence);
+        if (is_missing(listed, there ? std::optional(there->record) : std::nullopt, summary))
+            missing_.add(listed);
+    }
+    void copy(const std::vector<Listed>& batch)
+    {
+        const auto entries = fetch(source_, batch, work_, summary);
+        if (dry_run_)
+            summary.copied += entries.size();
+        else if (!entries.empty())
+            add(entries);
+        work_.progress(summary);
     }
     void add(const std::vector<Entry>& entries)
     {
-        if (dry_run_ || entries.empty()) {
-            summary.copied += entries.size();
-            return;
-        }
         const auto results = target_.add_all(entries);
         for (std::size_t i = 0; i < entries.size(); ++i)
             if (results[i])
@@ -138,7 +141,7 @@ private:
             else
                 summary.faults.push_back({entries[i].owner.chip_identifier, entries[i].sequence, results[i].refusal()});
     }
-    void replace(const Replacement& replacement)
+    void replace(const Replacement& replacement, const std::vector<Listed>& records)
     {
         const auto there = target_.replacement_by(replacement.present);
         if (is_missing(replacement, there ? std::optional(there->statement) : std::nullopt, work_, summary)) {
@@ -148,27 +151,26 @@ private:
             else
                 summary.faults.push_back({replacement.present, {}, added.refusal()});
         }
-        source_.visit(replacement.present, [&](const Entry& entry) {
-            look_at(entry);
-            return true;
-        });
-        prover_.flush();
+        for (const auto& listed : records)
+            look_at(listed);
+        missing_.flush();
     }
 
-    Store& source_;
+    Source& source_;
     Store& target_;
     const Work& work_;
     bool dry_run_;
-    Prover prover_;
+    Batches<Listed> missing_;
 };
 
 // The record as its receipt says that it was accepted, if the two are there and prove each other.
-Verdict prove(const StaticMirror& mirror, const std::string& chip, std::uint64_t sequence, const pki::Trust& trust)
+Result<Entry> prove_in(const StaticMirror& mirror, const std::string& chip, std::uint64_t sequence,
+                       const pki::Trust& trust)
 try {
     const auto record = mirror.record(chip, sequence), receipt = mirror.receipt(chip, sequence);
     if (!record || !receipt)
         return Refusal{Reason::record_not_found, record ? "its receipt is missing" : "the record is missing"};
-    return verify(chip, sequence, *record, *receipt, trust);
+    return prove(chip, sequence, *record, *receipt, trust);
 } catch (const Error& error) {
     return error.refusal();
 }
@@ -184,9 +186,17 @@ try {
     return error.refusal();
 }
 
-Verdict prove_replacement(const StaticMirror& mirror, const std::string& chip, const pki::Trust& trust)
+// The statement under this name, if it proves itself; it joins its chips.
+Verdict prove_replacement(const StaticMirror& mirror, const std::string& chip, const pki::Trust& trust,
+                          Holders& holders)
 try {
-    return verify_replacement(chip, mirror.replacement(chip).value_or(Bytes{}), trust);
+    const auto statement = package::open_replacement(mirror.replacement(chip).value_or(Bytes{}), trust, std::nullopt);
+    if (!statement)
+        return statement.refusal();
+    if (statement->present != chip)
+        return Refusal{Reason::record_foreign, "the replacement is by another chip"};
+    holders.join(statement->former, chip, statement->identity);
+    return accepted();
 } catch (const Error& error) {
     return error.refusal();
 }
@@ -197,38 +207,67 @@ void note(Summary& summary, const std::string& chip, std::optional<std::uint64_t
         summary.faults.push_back({chip, sequence, verdict.refusal()});
 }
 
+void note_strangers(Summary& summary, const Holders& holders)
+{
+    for (const auto& chip : holders.strangers())
+        summary.faults.push_back(
+            {chip, {}, {Reason::identity_taken, "another chip has its identity, and no replacement joins the two"}});
+}
+
 } // namespace
 
 Summary verify(Store& store, const Work& work)
 {
     Summary summary;
-    Prover prover(work, summary, [](const std::vector<Entry>&) {});
+    Holders holders;
+    Batches<Entry> batches([&](const std::vector<Entry>& batch) {
+        std::vector<Verdict> verdicts(batch.size(), accepted());
+        in_parallel(batch.size(), work.jobs, [&](std::size_t i) { verdicts[i] = verify(batch[i], work.trust); });
+        for (std::size_t i = 0; i < batch.size(); ++i) {
+            const Owner& owner = batch[i].owner;
+            note(summary, owner.chip_identifier, batch[i].sequence, verdicts[i]);
+            if (verdicts[i])
+                holders.add(owner.chip_identifier, owner.identity);
+        }
+        work.progress(summary);
+    });
     store.visit({}, [&](const Entry& entry) {
         ++summary.records;
-        prover.add(entry);
+        batches.add(entry);
         return true;
     });
-    prover.flush();
-    for (const auto& replacement : replacements_of(store)) {
+    batches.flush();
+    store.visit_replacements([&](const Replacement& replacement) {
         ++summary.replacements;
-        note(summary, replacement.present, {}, verify(replacement, work.trust));
-    }
+        const Verdict verdict = verify(replacement, work.trust);
+        note(summary, replacement.present, {}, verdict);
+        if (verdict)
+            holders.join(replacement.former, replacement.present, replacement.identity);
+        return true;
+    });
+    note_strangers(summary, holders);
     return summary;
 }
 
 Summary verify(const StaticMirror& mirror, const Work& work)
 {
     Summary summary;
+    Holders holders;
     const auto names = mirror.names();
     for (std::size_t from = 0; from < names.entries.size(); from += batch_size) {
         const std::size_t count = std::min(batch_size, names.entries.size() - from);
-        std::vector<Verdict> verdicts(count, accepted());
+        std::vector<Result<Entry>> proved(count, Refusal{Reason::internal, "it was not proved"});
         in_parallel(count, work.jobs, [&](std::size_t i) {
             const auto& [chip, sequence] = names.entries[from + i];
-            verdicts[i] = prove(mirror, chip, sequence, work.trust);
+            proved[i] = prove_in(mirror, chip, sequence, work.trust);
         });
-        for (std::size_t i = 0; i < count; ++i)
-            note(summary, names.entries[from + i].first, names.entries[from + i].second, verdicts[i]);
+        for (std::size_t i = 0; i < count; ++i) {
+            const auto& [chip, sequence] = names.entries[from + i];
+            if (proved[i])
+                holders.add(chip, proved[i]->owner.identity);
+            else
+                summary.faults.push_back({chip, sequence, proved[i].refusal()});
+        }
         summary.records += count;
         work.progress(summary);
     }
@@ -238,18 +277,20 @@ Summary verify(const StaticMirror& mirror, const Work& work)
     for (const auto& [chip, sequence] : last)
         note(summary, chip, sequence, prove_newest(mirror, chip, sequence));
     for (const auto& chip : names.replacements)
-        note(summary, chip, {}, prove_replacement(mirror, chip, work.trust));
+        note(summary, chip, {}, prove_replacement(mirror, chip, work.trust, holders));
     summary.replacements = names.replacements.size();
+    note_strangers(summary, holders);
     for (const auto& path : names.strange)
         summary.faults.push_back({path, {}, {Reason::invalid_argument, "this does not belong into a mirror"}});
     return summary;
 }
 
-Summary mirror(Store& source, const StaticMirror& target, const Work& work, bool dry_run)
+Summary mirror(Source& source, const StaticMirror& target, const Work& work, bool dry_run)
 {
     Summary summary;
-    std::map<std::string, std::uint64_t> last;
-    Prover prover(work, summary, [&](const std::vector<Entry>& entries) {
+    std::map<std::string, std::uint64_t> last; // of each chip, in this batch or there already
+    Batches<Listed> missing([&](const std::vector<Listed>& batch) {
+        const auto entries = fetch(source, batch, work, summary);
         summary.copied += entries.size();
         for (const auto& entry : entries) {
             if (!dry_run)
@@ -260,18 +301,18 @@ Summary mirror(Store& source, const StaticMirror& target, const Work& work, bool
             if (!dry_run)
                 target.settle(chip, sequence);
         last.clear();
+        work.progress(summary);
     });
-    source.visit({}, [&](const Entry& entry) {
-        const std::string& chip = entry.owner.chip_identifier;
-        const auto there = target.record(chip, entry.sequence);
-        if (is_missing(entry, there, summary))
-            prover.add(entry);
-        else if (there == entry.record)
-            last[chip] = std::max(last[chip], entry.sequence); // a run may have ended before it was the newest
-        return true;
+    source.visit([&](const Listed& listed) {
+        const auto there = target.record(listed.chip, listed.sequence);
+        if (is_missing(listed, there, summary))
+            missing.add(listed);
+        else if (package::record_digest(*there) == listed.digest)
+            last[listed.chip] =
+                std::max(last[listed.chip], listed.sequence); // a run may have ended before it was the newest
     });
-    prover.flush();
-    for (const auto& replacement : replacements_of(source)) {
+    missing.flush();
+    for (const auto& replacement : source.replacements()) {
         if (!is_missing(replacement, target.replacement(replacement.present), work, summary))
             continue;
         ++summary.copied;
@@ -281,7 +322,7 @@ Summary mirror(Store& source, const StaticMirror& target, const Work& work, bool
     return summary;
 }
 
-Summary mirror(Store& source, Store& target, const Work& work, bool dry_run)
+Summary mirror(Source& source, Store& target, const Work& work, bool dry_run)
 {
     DatabaseCopy copy(source, target, work, dry_run);
     copy.run();

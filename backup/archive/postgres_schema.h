@@ -9,7 +9,7 @@ namespace imprint::archive {
 
 // ENABLE ALWAYS: the triggers fire for session_replication_role = replica, too. Records are encrypted; compressing them
 // is of no use (STORAGE EXTERNAL).
-inline constexpr std::array<std::string_view, 1> postgres_migrations{R"sql(
+inline constexpr std::array<std::string_view, 2> postgres_migrations{R"sql(
 CREATE TABLE identities (
   chip text COLLATE "C" PRIMARY KEY CHECK (length(chip) = 64),
   kind text NOT NULL,
@@ -73,6 +73,9 @@ CREATE TRIGGER replacements_once BEFORE INSERT ON replacements FOR EACH ROW EXEC
 ALTER TABLE identities ENABLE ALWAYS TRIGGER identities_stay, ENABLE ALWAYS TRIGGER identities_once;
 ALTER TABLE records ENABLE ALWAYS TRIGGER records_stay;
 ALTER TABLE replacements ENABLE ALWAYS TRIGGER replacements_stay, ENABLE ALWAYS TRIGGER replacements_once;
+)sql",
+                                                                     R"sql(
+ALTER TABLE replacements ADD COLUMN number bigint GENERATED ALWAYS AS IDENTITY UNIQUE;
 )sql"};
 
 } // namespace imprint::archive

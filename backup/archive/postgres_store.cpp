@@ -118,11 +118,31 @@ public:
         return connected([&] { return one_replacement("WHERE former = $1", chip); });
     }
 
-    void visit_replacements(const std::function<bool(const Replacement&)>& visitor) override
+    std::vector<Listed> list(std::uint64_t after, std::size_t limit) override
     {
-        const Rows rows =
-            connected([&] { return connection_.execute(select_replacement + "ORDER BY time, former COLLATE \"C\""); });
-        for (int row = 0; row < rows.size() && visitor(read_replacement(rows, row)); ++row) { }
+        const Rows rows = connected([&] {
+            return connection_.execute("SELECT number, chip, sequence, sha256(record) FROM records"
+                                       " WHERE number > $1 ORDER BY number LIMIT $2",
+                                       page_of(after, limit));
+        });
+        std::vector<Listed> found;
+        for (int row = 0; row < rows.size(); ++row)
+            found.push_back({static_cast<std::uint64_t>(rows.number(row, 0)), rows.text(row, 1),
+                             static_cast<std::uint64_t>(rows.number(row, 2)), rows.bytes(row, 3)});
+        return found;
+    }
+
+    std::vector<ListedReplacement> list_replacements(std::uint64_t after, std::size_t limit) override
+    {
+        const Rows rows = connected([&] {
+            return connection_.execute("SELECT former, present, kind, value, time, statement, number FROM replacements"
+                                       " WHERE number > $1 ORDER BY number LIMIT $2",
+                                       page_of(after, limit));
+        });
+        std::vector<ListedReplacement> found;
+        for (int row = 0; row < rows.size(); ++row)
+            found.push_back({static_cast<std::uint64_t>(rows.number(row, 6)), read_replacement(rows, row)});
+        return found;
     }
 
     Result<bool> add_replacement(const Replacement& replacement) override
@@ -179,6 +199,13 @@ private:
                 connection_.rollback();
                 throw;
             }
+    }
+
+    static Values page_of(std::uint64_t after, std::size_t limit)
+    {
+        Values values;
+        values << static_cast<std::int64_t>(in_range(after) ? after : ~0ULL >> 1U) << static_cast<std::int64_t>(limit);
+        return values;
     }
 
     std::size_t schema_version()

@@ -9,7 +9,7 @@ namespace imprint::archive {
 
 // The triggers keep the append-only promise against whoever opens the file with another program, too. Those before
 // INSERT are for INSERT OR REPLACE, which deletes without asking the triggers before DELETE.
-inline constexpr std::array<std::string_view, 2> migrations{R"sql(
+inline constexpr std::array<std::string_view, 3> migrations{R"sql(
 CREATE TABLE identities (
   chip TEXT PRIMARY KEY NOT NULL CHECK (length(chip) = 64),
   kind TEXT NOT NULL,
@@ -87,6 +87,44 @@ CREATE TRIGGER replacements_last BEFORE DELETE ON replacements
   BEGIN SELECT RAISE(ABORT, 'the archive is append-only'); END;
 CREATE TRIGGER replacements_once BEFORE INSERT ON replacements
   WHEN EXISTS (SELECT 1 FROM replacements
+               WHERE former IN (NEW.former, NEW.present) OR present = NEW.present)
+    OR EXISTS (SELECT 1 FROM identities WHERE chip = NEW.present)
+  BEGIN SELECT RAISE(ABORT, 'a chip is replaced once, by a new one'); END;
+)sql",
+                                                            R"sql(
+-- Replacements are listed in the order in which they came.
+CREATE TABLE new_replacements (
+  number INTEGER PRIMARY KEY,
+  former TEXT UNIQUE NOT NULL CHECK (length(former) = 64),
+  present TEXT UNIQUE NOT NULL CHECK (length(present) = 64 AND present <> former),
+  kind TEXT NOT NULL,
+  value TEXT NOT NULL,
+  time INTEGER NOT NULL, -- of acceptance, seconds since 1970
+  statement BLOB NOT NULL
+) STRICT;
+INSERT INTO new_replacements (former, present, kind, value, time, statement)
+  SELECT former, present, kind, value, time, statement FROM replacements ORDER BY rowid;
+DROP TRIGGER identities_once; -- which names the table
+DROP TABLE replacements;
+ALTER TABLE new_replacements RENAME TO replacements;
+CREATE INDEX replacements_identity ON replacements (kind, value);
+
+CREATE TRIGGER identities_once BEFORE INSERT ON identities
+  WHEN EXISTS (SELECT 1 FROM identities WHERE chip = NEW.chip OR key_digest = NEW.key_digest)
+    OR EXISTS (SELECT 1 FROM identities i WHERE i.kind = NEW.kind AND i.value = NEW.value
+               AND NOT EXISTS (SELECT 1 FROM replacements WHERE former = i.chip))
+    OR EXISTS (SELECT 1 FROM replacements WHERE former = NEW.chip)
+    OR EXISTS (SELECT 1 FROM replacements r WHERE r.kind = NEW.kind AND r.value = NEW.value AND r.present <> NEW.chip
+               AND NOT EXISTS (SELECT 1 FROM replacements WHERE former = r.present))
+  BEGIN SELECT RAISE(ABORT, 'one identity, one chip'); END;
+
+CREATE TRIGGER replacements_stay BEFORE UPDATE ON replacements
+  BEGIN SELECT RAISE(ABORT, 'the archive is append-only'); END;
+CREATE TRIGGER replacements_last BEFORE DELETE ON replacements
+  BEGIN SELECT RAISE(ABORT, 'the archive is append-only'); END;
+CREATE TRIGGER replacements_once BEFORE INSERT ON replacements
+  WHEN EXISTS (SELECT 1 FROM replacements WHERE number = NEW.number)
+    OR EXISTS (SELECT 1 FROM replacements
                WHERE former IN (NEW.former, NEW.present) OR present = NEW.present)
     OR EXISTS (SELECT 1 FROM identities WHERE chip = NEW.present)
   BEGIN SELECT RAISE(ABORT, 'a chip is replaced once, by a new one'); END;

@@ -2,6 +2,7 @@
 #include "backup/archive/sqlite_store.h"
 
 #include "backup/archive/schema.h"
+#include "backup/package/record.h"
 #include "provisioning/server/database.h"
 
 #include <sqlite3.h>
@@ -130,11 +131,34 @@ public:
         return translated([&] { return one_replacement("WHERE former = ?", chip_identifier); });
     }
 
-    void visit_replacements(const std::function<bool(const Replacement&)>& visitor) override
+    std::vector<Listed> list(std::uint64_t after, std::size_t limit) override
     {
-        translated([&] {
-            SQLite::Statement every(database_, replacement_query("ORDER BY time, former"));
-            while (every.executeStep() && visitor(read_replacement(every))) { }
+        return translated([&] {
+            SQLite::Statement page(
+                database_,
+                "SELECT number, chip, sequence, record FROM records WHERE number > ? ORDER BY number LIMIT ?");
+            bind_page(page, after, limit);
+            std::vector<Listed> found;
+            while (page.executeStep())
+                found.push_back({static_cast<std::uint64_t>(page.getColumn(0).getInt64()),
+                                 page.getColumn(1).getString(),
+                                 static_cast<std::uint64_t>(page.getColumn(2).getInt64()),
+                                 package::record_digest(blob(page.getColumn(3)))});
+            return found;
+        });
+    }
+
+    std::vector<ListedReplacement> list_replacements(std::uint64_t after, std::size_t limit) override
+    {
+        return translated([&] {
+            SQLite::Statement page(database_,
+                                   "SELECT former, present, kind, value, time, statement, number FROM replacements"
+                                   " WHERE number > ? ORDER BY number LIMIT ?");
+            bind_page(page, after, limit);
+            std::vector<ListedReplacement> found;
+            while (page.executeStep())
+                found.push_back({static_cast<std::uint64_t>(page.getColumn(6).getInt64()), read_replacement(page)});
+            return found;
         });
     }
 
@@ -176,6 +200,12 @@ private:
         find_.bind(1, chip_identifier);
         find_.bind(2, static_cast<std::int64_t>(sequence));
         return one(find_);
+    }
+
+    static void bind_page(SQLite::Statement& statement, std::uint64_t after, std::size_t limit)
+    {
+        statement.bind(1, static_cast<std::int64_t>(in_range(after) ? after : ~0ULL >> 1U));
+        statement.bind(2, static_cast<std::int64_t>(limit));
     }
 
     static void bind_owner(SQLite::Statement& statement, const Owner& owner)

@@ -21,6 +21,18 @@ struct Entry {
     Bytes receipt;
 };
 
+// As lists have it: `number` is this database's own, and rises from record to record.
+struct Listed {
+    std::uint64_t number = 0;
+    std::string chip;
+    std::uint64_t sequence = 0;
+    Bytes digest; // SHA-256 over the record
+};
+struct ListedReplacement {
+    std::uint64_t number = 0;
+    Replacement replacement;
+};
+
 struct Added {
     bool fresh; // false: the very record was there already
     Bytes receipt; // the one that is stored
@@ -39,6 +51,9 @@ public:
     virtual std::optional<Entry> newest(const std::string& chip_identifier) = 0; // the highest sequence
     // All records (of one chip, if it is not empty) by chip and sequence; stops when the visitor returns false.
     virtual void visit(const std::string& chip_identifier, const std::function<bool(const Entry&)>& visitor) = 0;
+    // What has a higher number than `after`, in order, at most so many. What several archives add to one database at
+    // the same time may appear in another order than it is numbered: a list from 0 on has all of it, later.
+    virtual std::vector<Listed> list(std::uint64_t after, std::size_t limit) = 0;
 
     // Adds all of them in one transaction, in their order; what the results say is durable when it returns. After an
     // Error nobody knows whether they were added: adding the same again is safe, and tells.
@@ -49,7 +64,8 @@ public:
 
     virtual std::optional<Replacement> replacement_by(const std::string& chip) = 0; // whose place the chip took
     virtual std::optional<Replacement> replacement_of(const std::string& chip) = 0; // what took the chip's place
-    virtual void visit_replacements(const std::function<bool(const Replacement&)>& visitor) = 0; // the oldest first
+    virtual std::vector<ListedReplacement> list_replacements(std::uint64_t after, std::size_t limit) = 0;
+    void visit_replacements(const std::function<bool(const Replacement&)>& visitor); // the oldest first
     // Durable when it returns; false: the very statement was there already. Refuses what judge_replacement() does.
     virtual Result<bool> add_replacement(const Replacement& replacement) = 0;
 

@@ -14,6 +14,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include <charconv>
+#include <map>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -122,20 +123,52 @@ struct Listener::Impl : std::enable_shared_from_this<Impl> {
     Acceptor acceptor;
     asio::steady_timer slot; // never expires: cancelled when a connection ends
     std::size_t limit;
+    std::size_t client_limit;
     std::size_t count = 0;
+    std::map<std::string, std::size_t> counts; // of each client that has a connection
     Handler handler;
+    std::function<void()> crowded;
 
-    Impl(const asio::any_io_executor& on, std::size_t max_connections)
+    Impl(const asio::any_io_executor& on, std::size_t max_connections, std::size_t max_per_client)
         : executor(on)
         , acceptor(on)
         , slot(on, asio::steady_timer::time_point::max())
         , limit(max_connections)
+        , client_limit(max_per_client)
     {
     }
 
+    asio::awaitable<void> wait_for_slot();
     asio::awaitable<void> accept();
-    asio::awaitable<void> serve(Protocol::socket socket);
+    void take(Protocol::socket socket);
+    asio::awaitable<void> serve(Protocol::socket socket, std::string client);
+    void left(const std::string& client);
 };
+
+std::string client_of(const asio::ip::address& address)
+{
+    const auto bytes = [](const auto& all, std::size_t size) {
+        return std::string(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(size));
+    };
+    if (address.is_v4())
+        return bytes(address.to_v4().to_bytes(), 4);
+    const auto v6 = address.to_v6();
+    return v6.is_v4_mapped() ? bytes(asio::ip::make_address_v4(asio::ip::v4_mapped, v6).to_bytes(), 4)
+                             : bytes(v6.to_bytes(), 8);
+}
+
+namespace {
+
+std::string client_of(const Protocol::socket& socket)
+{
+    error_code error;
+    const auto endpoint = socket.remote_endpoint(error);
+    return error || is_unix(endpoint) ? std::string() : server::client_of(tcp_endpoint(endpoint).address());
+}
+
+} // namespace
+
+std::string client_of(Stream& stream) { return client_of(stream.socket()); }
 
 asio::awaitable<void> handle(const Listener::Handler& handler, Stream stream, std::string peer)
 {
@@ -149,13 +182,50 @@ asio::awaitable<void> handle(const Listener::Handler& handler, Stream stream, st
     }
 }
 
-asio::awaitable<void> Listener::Impl::serve(Protocol::socket socket)
+asio::awaitable<void> Listener::Impl::serve(Protocol::socket socket, std::string client)
 {
     std::string peer = peer_of(socket);
     asio::awaitable<void> handling = handle(handler, Stream(std::move(socket)), std::move(peer));
     co_await std::move(handling);
+    left(client);
+}
+
+void Listener::Impl::left(const std::string& client)
+{
     --count;
+    if (const auto found = counts.find(client); found != counts.end() && --found->second == 0)
+        counts.erase(found);
     slot.cancel();
+}
+
+void Listener::Impl::take(Protocol::socket socket)
+{
+    std::string client = client_of(socket);
+    if (!client.empty()) {
+        std::size_t& connections = counts[client];
+        if (connections >= client_limit)
+            return;
+        ++connections;
+    }
+    ++count;
+    asio::co_spawn(
+        executor,
+        [self = shared_from_this(), s = std::move(socket), c = std::move(client)]() mutable {
+            return self->serve(std::move(s), std::move(c));
+        },
+        [](const std::exception_ptr&) {});
+}
+
+asio::awaitable<void> Listener::Impl::wait_for_slot()
+{
+    error_code error;
+    if (crowded) {
+        co_await acceptor.async_wait(asio::socket_base::wait_read, asio::redirect_error(asio::use_awaitable, error));
+        if (!acceptor.is_open() || count < limit)
+            co_return;
+        crowded();
+    }
+    co_await slot.async_wait(asio::redirect_error(asio::use_awaitable, error));
 }
 
 asio::awaitable<void> Listener::Impl::accept()
@@ -164,7 +234,7 @@ asio::awaitable<void> Listener::Impl::accept()
     while (acceptor.is_open()) {
         error_code error;
         if (count >= limit) {
-            co_await slot.async_wait(asio::redirect_error(asio::use_awaitable, error));
+            co_await wait_for_slot();
             continue;
         }
         Protocol::socket socket(executor);
@@ -177,15 +247,13 @@ asio::awaitable<void> Listener::Impl::accept()
             co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, error));
             continue;
         }
-        ++count;
-        asio::co_spawn(
-            executor, [self, s = std::move(socket)]() mutable { return self->serve(std::move(s)); },
-            [self](const std::exception_ptr&) {});
+        take(std::move(socket));
     }
 }
 
-Listener::Listener(const asio::any_io_executor& executor, const std::string& address, std::size_t max_connections)
-    : impl_(std::make_shared<Impl>(executor, max_connections))
+Listener::Listener(const asio::any_io_executor& executor, const std::string& address, std::size_t max_connections,
+                   std::size_t max_per_client)
+    : impl_(std::make_shared<Impl>(executor, max_connections, max_per_client))
 {
     try {
         if (address.starts_with(systemd_prefix))
@@ -210,9 +278,10 @@ std::string Listener::address() const
     return std::string(unix_prefix) + local.path();
 }
 
-void Listener::start(Handler handler)
+void Listener::start(Handler handler, std::function<void()> crowded)
 {
     impl_->handler = std::move(handler);
+    impl_->crowded = std::move(crowded);
     asio::co_spawn(
         impl_->executor, [self = impl_] { return self->accept(); }, [](const std::exception_ptr&) {});
 }

@@ -61,9 +61,12 @@ TEST_F(Attack01, OnlyAStationsCertificateMayWrite)
     const auto expired = pki.server(pki::Role::station_tls, "Expired", test::expired);
     const auto early = pki.server(pki::Role::station_tls, "Early", test::not_yet_valid);
     const auto module = pki.module("SN-1");
+    const auto courier = pki.station_operator("Courier");
+    const auto mirror = pki.mirror("Mirror");
     const std::vector<std::pair<const char*, test::Client>> cases{{"no certificate", nullptr},
                                                                   {"wrong CA", &foreign.station_tls},
                                                                   {"archive", &pki.archive},
+                                                                  {"operator", &courier},
                                                                   {"signing key", &pki.station_signing},
                                                                   {"identity CA", &pki.identity_ca},
                                                                   {"checking CA", &pki.root},
@@ -74,6 +77,7 @@ TEST_F(Attack01, OnlyAStationsCertificateMayWrite)
     const Bytes record = device.record(3);
     for (const auto& [what, client] : cases)
         EXPECT_EQ(archive.put(path_of(device.chip, 3), record, client).status, 0U) << what;
+    EXPECT_EQ(archive.put(path_of(device.chip, 3), record, &mirror).status, 405U); // it may read
     EXPECT_EQ(archive.get(path_of(device.chip)).status, 404U);
     EXPECT_EQ(archive.put(device, 3, record).status, 201U);
 }
@@ -124,6 +128,55 @@ TEST_F(Access, WhatIsTooLargeIsRefusedBeforeItIsRead)
     EXPECT_EQ(archive.put(path, large, station, {"-H", "Transfer-Encoding: chunked"}).status, 413U);
     EXPECT_EQ(archive.put(path, Bytes(package::max_record), station).status, 422U);
     EXPECT_EQ(archive.get(path, {"-H", "X-Large: " + std::string(9000, 'x')}).status, 413U);
+}
+
+// Nothing but the head, or the size of the first chunk, was sent.
+TEST_F(Access, B1_WhatIsTooLargeIsRefusedFromItsHead)
+{
+    archive.start();
+    const std::string put =
+        std::string(head_of_put) + device.chip + "/3 HTTP/1.1\r\nContent-Type: application/vnd.imprint.record\r\n";
+    for (const auto* rest :
+         {"Content-Length: 262145\r\n\r\n", "Content-Length: 18446744073709551615\r\n\r\n",
+          "Content-Length: 262145\r\nExpect: 100-continue\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n40001\r\n"}) {
+        auto station = connect_as_station();
+        station.write(as_bytes(put + rest), soon());
+        EXPECT_EQ(to_string(station.read(12, soon())), "HTTP/1.1 413") << rest;
+    }
+    // One chunk after the other, each of them small.
+    auto station = connect_as_station();
+    station.write(as_bytes(put + "Transfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n"), soon());
+    EXPECT_EQ(to_string(station.read(12, soon())), "HTTP/1.1 100");
+    const std::string chunk = "8000\r\n" + std::string(0x8000, 'x') + "\r\n";
+    for (int i = 0; i < 8; ++i)
+        station.write(as_bytes(chunk), soon());
+    station.write(as_bytes("1\r\n"), soon());
+    station.read(std::string_view(" Continue\r\n\r\n").size(), soon());
+    EXPECT_EQ(to_string(station.read(12, soon())), "HTTP/1.1 413");
+    // The public listener does not want any body at all.
+    EXPECT_TRUE(converse(put + "Content-Length: 999999999\r\n\r\n").starts_with("HTTP/1.1 413"));
+    EXPECT_TRUE(converse(put + "Content-Length: 9\r\nExpect: 100-continue\r\n\r\n").starts_with("HTTP/1.1 405"));
+}
+
+// Byte after byte, for longer than the deadline.
+TEST_F(Access, Attack28_ABodyThatTricklesIsCutOffAtTheDeadline)
+{
+    archive.start({"--deadline", "1"});
+    auto station = connect_as_station();
+    station.write(as_bytes(std::string(head_of_put) + device.chip +
+                           "/3 HTTP/1.1\r\nContent-Type: application/vnd.imprint.record\r\n"
+                           "Content-Length: 200000\r\n\r\n"),
+                  soon());
+    std::size_t sent = 0;
+    const auto trickle = [&] {
+        for (; sent < 200'000; ++sent) {
+            station.write(as_bytes("x"), soon());
+            // The pause is that of the server's own clock: a request on another connection.
+            EXPECT_EQ(archive.get("/healthz").status, 200U);
+        }
+    };
+    EXPECT_THROW(trickle(), Error);
+    EXPECT_LT(sent, 200'000U);
 }
 
 TEST_F(Access, ARecordMayComeInChunksOrAfterAContinue)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the archive does for stations and for the public, with the real program.
+// What the archive does for stations and for the public, with the real program on each of its databases.
 #include "backup/package/newest.h"
 #include "backup/package/receipt.h"
+#include "tests/archive/backends.h"
 #include "tests/archive/running_archive.h"
 
 #include <gtest/gtest.h>
@@ -14,9 +15,13 @@ namespace {
 using test::SoftwareDevice;
 constexpr auto path_of = [](const auto&... parts) { return test::RunningArchive::path_of(parts...); };
 
-class Archive : public testing::Test {
+class Archive : public testing::TestWithParam<const char*> {
 protected:
-    void SetUp() override { archive.start(); }
+    void SetUp() override
+    {
+        archive.url = test::fresh_database(GetParam(), archive.directory.path());
+        archive.start();
+    }
     Bytes by_station(const Bytes& device_record) const
     {
         const auto& station = archive.pki.station_signing;
@@ -32,7 +37,16 @@ using Attack05 = Archive;
 using Attack44 = Archive;
 using Attack45 = Archive;
 
-TEST_F(B1, ARecordIsStoredWithItsChipIdentifierForEverybody)
+const auto databases = testing::Values("SQLite", "PostgreSQL");
+const auto name_of = [](const auto& parameter) { return std::string(parameter.param); };
+INSTANTIATE_TEST_SUITE_P(All, Archive, databases, name_of);
+INSTANTIATE_TEST_SUITE_P(All, B1, databases, name_of);
+INSTANTIATE_TEST_SUITE_P(All, B2, databases, name_of);
+INSTANTIATE_TEST_SUITE_P(All, Attack05, databases, name_of);
+INSTANTIATE_TEST_SUITE_P(All, Attack44, databases, name_of);
+INSTANTIATE_TEST_SUITE_P(All, Attack45, databases, name_of);
+
+TEST_P(B1, ARecordIsStoredWithItsChipIdentifierForEverybody)
 {
     const Bytes record = device.record(3);
     const auto put = archive.put(device, 3, record);
@@ -57,7 +71,7 @@ TEST_F(B1, ARecordIsStoredWithItsChipIdentifierForEverybody)
     EXPECT_NE(one.headers.at("cache-control").find("immutable"), std::string::npos);
 }
 
-TEST_F(Attack45, TheArchiveSignsWhichRecordIsTheNewest)
+TEST_P(Attack45, TheArchiveSignsWhichRecordIsTheNewest)
 {
     const std::string nonce(64, '7');
     const auto question = "/v1/newest/" + device.chip + "?nonce=" + nonce;
@@ -82,7 +96,7 @@ TEST_F(Attack45, TheArchiveSignsWhichRecordIsTheNewest)
     }
 }
 
-TEST_F(B2, TheIdentityCertificateIsInTheDatabase)
+TEST_P(B2, TheIdentityCertificateIsInTheDatabase)
 {
     ASSERT_EQ(archive.put(device, 3, device.record(3)).status, 201U);
     const auto got = archive.get(path_of(device.chip));
@@ -98,7 +112,7 @@ TEST_F(B2, TheIdentityCertificateIsInTheDatabase)
     EXPECT_EQ(entry.at("sha256"), hex(package::record_digest(got.body)));
 }
 
-TEST_F(Archive, AnswersHeadAndConditionalRequests)
+TEST_P(Archive, AnswersHeadAndConditionalRequests)
 {
     const Bytes record = device.record(3);
     ASSERT_EQ(archive.put(device, 3, record).status, 201U);
@@ -113,7 +127,7 @@ TEST_F(Archive, AnswersHeadAndConditionalRequests)
     EXPECT_EQ(archive.get(path_of(device.chip), {"-H", "If-None-Match: \"other\""}).status, 200U);
 }
 
-TEST_F(Archive, TheSameBytesGetTheSameReceiptAndOthersAConflict)
+TEST_P(Archive, TheSameBytesGetTheSameReceiptAndOthersAConflict)
 {
     const Bytes record = device.record(3);
     const auto first = archive.put(device, 3, record);
@@ -129,7 +143,7 @@ TEST_F(Archive, TheSameBytesGetTheSameReceiptAndOthersAConflict)
     EXPECT_EQ(archive.get(path_of(device.chip, 3)).body, record);
 }
 
-TEST_F(Archive, SaysNothingAboutWhatIsNotThere)
+TEST_P(Archive, SaysNothingAboutWhatIsNotThere)
 {
     ASSERT_EQ(archive.put(device, 3, device.record(3)).status, 201U);
     const auto unknown_chip = archive.get(path_of(std::string(64, 'a')));
@@ -145,13 +159,13 @@ TEST_F(Archive, SaysNothingAboutWhatIsNotThere)
     }
 }
 
-TEST_F(Archive, IsHealthyWhileItsDatabaseAnswers)
+TEST_P(Archive, IsHealthyWhileItsDatabaseAnswers)
 {
     EXPECT_EQ(archive.get("/healthz").status, 200U);
     EXPECT_EQ(archive.get("/healthz", {"-X", "POST"}).status, 405U);
 }
 
-TEST_F(Attack05, AnIdentityIsNotTakenOverByAnotherChip)
+TEST_P(Attack05, AnIdentityIsNotTakenOverByAnotherChip)
 {
     ASSERT_EQ(archive.put(device, 3, device.record(3)).status, 201U);
     const SoftwareDevice thief(archive.pki, "SN-1", std::string(64, 'b'));
@@ -161,7 +175,7 @@ TEST_F(Attack05, AnIdentityIsNotTakenOverByAnotherChip)
     EXPECT_EQ(archive.get(path_of(thief.chip)).status, 404U);
 }
 
-TEST_F(Attack05, AChipKeepsItsIdentityAndItsIdentityKey)
+TEST_P(Attack05, AChipKeepsItsIdentityAndItsIdentityKey)
 {
     ASSERT_EQ(archive.put(device, 3, device.record(3)).status, 201U);
     const SoftwareDevice renamed(archive.pki, "SN-2", device.chip);
@@ -176,7 +190,7 @@ TEST_F(Attack05, AChipKeepsItsIdentityAndItsIdentityKey)
     EXPECT_EQ(archive.put(device, 5, device.record(5)).status, 201U);
 }
 
-TEST_F(Attack05, OfManyThatRaceForOneIdentityOneWins)
+TEST_P(Attack05, OfManyThatRaceForOneIdentityOneWins)
 {
     constexpr int racers = 10;
     const test::TemporaryDirectory bodies;
@@ -198,7 +212,7 @@ TEST_F(Attack05, OfManyThatRaceForOneIdentityOneWins)
               1);
 }
 
-TEST_F(Attack44, AStolenStationCannotPublishForADevice)
+TEST_P(Attack44, AStolenStationCannotPublishForADevice)
 {
     const auto& station = archive.pki.station_signing;
     const auto content = device.record_content(3);
@@ -215,7 +229,7 @@ TEST_F(Attack44, AStolenStationCannotPublishForADevice)
     EXPECT_EQ(archive.get(path_of(device.chip)).status, 404U);
 }
 
-TEST_F(Attack45, ARecordStandsUnderItsOwnChipAndSequenceOnly)
+TEST_P(Attack45, ARecordStandsUnderItsOwnChipAndSequenceOnly)
 {
     const Bytes record = device.record(3);
     const SoftwareDevice other(archive.pki, "SN-2");
@@ -226,7 +240,7 @@ TEST_F(Attack45, ARecordStandsUnderItsOwnChipAndSequenceOnly)
     }
 }
 
-TEST_F(Attack45, TheNewestIsTheHighestSequenceWhateverCameLast)
+TEST_P(Attack45, TheNewestIsTheHighestSequenceWhateverCameLast)
 {
     const Bytes five = device.record(5), three = device.record(3);
     ASSERT_EQ(archive.put(device, 5, five).status, 201U);

@@ -42,9 +42,10 @@ public:
     }
     std::optional<Replacement> replacement_by(const std::string& chip) override { return inner_->replacement_by(chip); }
     std::optional<Replacement> replacement_of(const std::string& chip) override { return inner_->replacement_of(chip); }
-    void visit_replacements(const std::function<bool(const Replacement&)>& visitor) override
+    std::vector<Listed> list(std::uint64_t after, std::size_t limit) override { return inner_->list(after, limit); }
+    std::vector<ListedReplacement> list_replacements(std::uint64_t after, std::size_t limit) override
     {
-        inner_->visit_replacements(visitor);
+        return inner_->list_replacements(after, limit);
     }
     std::vector<Result<Added>> add_all(std::span<const Entry> entries) override
     {

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Mirrors of the archive: made by the real program, served by a real nginx, and proved.
-#include "backup/package/replacement.h"
-#include "tests/archive/running_archive.h"
-
-#include <gtest/gtest.h>
-
-#include <nlohmann/json.hpp>
+#include "provisioning/server/database.h"
+#include "tests/archive/backends.h"
+#include "tests/archive/mirroring.h"
+#include "tests/archive/nginx.h"
 
 #include <csignal>
 
@@ -13,94 +11,10 @@ namespace imprint::archive {
 namespace {
 
 namespace fs = std::filesystem;
+using test::path_of;
 using test::SoftwareDevice;
-constexpr auto path_of = [](const auto&... parts) { return test::RunningArchive::path_of(parts...); };
 
-// The configuration that archive.md shows, with a socket of the test's.
-class Nginx {
-public:
-    explicit Nginx(const fs::path& mirror)
-    {
-        const std::string here = directory_.path();
-        const std::string configuration = "daemon off; master_process off; pid " + here + "/pid;\n" +
-            "events {}\nhttp { access_log off; client_body_temp_path " + here + "/body; proxy_temp_path " + here +
-            "/p; fastcgi_temp_path " + here + "/f; uwsgi_temp_path " + here + "/u; scgi_temp_path " + here +
-            "/s;\nserver { listen unix:" + here + "/socket; root " + mirror.string() +
-            ";\n"
-            "default_type application/vnd.imprint.record;\n"
-            "location /v1/ { try_files $uri $uri/newest =404; }\n"
-            "location / { return 404; }\n"
-            "} }\n";
-        write_file(directory_ / "nginx.conf", as_bytes(configuration));
-        process_.emplace(test::Arguments{"nginx", "-e", "stderr", "-c", directory_ / "nginx.conf"}, test::Environment{},
-                         directory_ / "log");
-        const auto probe =
-            test::run({"timeout", "20", "sh", "-c",
-                       "until curl -s --unix-socket " + here + "/socket http://x/ >/dev/null; do :; done"});
-        if (probe.status != 0)
-            throw std::runtime_error("nginx does not start: " +
-                                     to_string(read_file(directory_ / "log", 1 << 20).value_or(Bytes())));
-    }
-    // Status and body.
-    std::pair<std::string, Bytes> get(const std::string& path) const
-    {
-        const auto got = test::run({"curl", "-s", "-o", directory_ / "answer", "-w", "%{http_code}", "--unix-socket",
-                                    directory_ / "socket", "http://mirror" + path});
-        return {got.out, read_file(directory_ / "answer", 1 << 20).value_or(Bytes())};
-    }
-
-private:
-    test::TemporaryDirectory directory_;
-    std::optional<test::Process> process_;
-};
-
-class Mirroring : public testing::Test {
-protected:
-    void SetUp() override
-    {
-        archive.start();
-        for (const auto* one : {&device, &other})
-            for (const auto sequence : {3, 5})
-                ASSERT_EQ(archive.put(*one, sequence, one->record(sequence)).status, 201U);
-        const Bytes statement = package::make_replacement(
-            {{"serial", other.serial}, other.chip, present.chip, test::now, "broken board"},
-            archive.pki.station_signing.certificate, archive.pki.station_signing.key.get(), {});
-        ASSERT_EQ(archive
-                      .put("/v1/replacements/" + present.chip, statement, &archive.pki.station_tls, {},
-                           "application/vnd.imprint.replacement")
-                      .status,
-                  201U);
-        ASSERT_EQ(archive.put(present, 1, present.record(1)).status, 201U);
-    }
-    struct Told {
-        int status = -1;
-        nlohmann::json summary;
-        std::string faults() const
-        {
-            std::string all;
-            for (const auto& one : summary.at("faulty"))
-                all += one.at("reason").get<std::string>() + ' ' + one.at("sequence").dump() + '\n';
-            return all;
-        }
-    };
-    Told tell(const test::Arguments& arguments) const
-    {
-        const auto finished = archive.command(arguments);
-        EXPECT_EQ(finished.err, "");
-        return {finished.status, nlohmann::json::parse(finished.out)};
-    }
-    Told mirror(const std::string& to) const { return tell({"mirror", "--json", to}); }
-    Told verify() const { return tell({"verify", "--json", target.string()}); }
-    fs::path file(const SoftwareDevice& of, const std::string& name) const
-    {
-        return target / "v1" / "records" / of.chip / name;
-    }
-
-    test::RunningArchive archive;
-    SoftwareDevice device{archive.pki, "SN-1"}, other{archive.pki, "SN-2"};
-    SoftwareDevice present{archive.pki, "SN-2", std::string(64, 'e')};
-    fs::path target = archive.directory / "mirror";
-};
+using test::Mirroring;
 
 TEST_F(Mirroring, B1_ADirectoryServesTheSamePathsFromAnyWebServer)
 {
@@ -112,7 +26,7 @@ TEST_F(Mirroring, B1_ADirectoryServesTheSamePathsFromAnyWebServer)
     EXPECT_EQ(made.status, 0) << made.summary;
     EXPECT_EQ(made.summary.at("copied"), 6);
     EXPECT_EQ(verify().status, 0) << verify().summary;
-    const Nginx nginx(target);
+    const test::Nginx nginx(target);
     for (const auto& path : {path_of(device.chip), path_of(device.chip, 3), path_of(device.chip, 5),
                              path_of(present.chip), path_of(other.chip), "/v1/replacements/" + present.chip})
         EXPECT_EQ(nginx.get(path), std::pair(std::string("200"), archive.get(path).body)) << path;
@@ -157,9 +71,14 @@ TEST_F(Mirroring, B1_AMirrorThatWasKilledGoesOn)
     }
 }
 
-TEST_F(Mirroring, B1_AnotherDatabaseBecomesTheSameArchive)
+class AnotherDatabase : public Mirroring, public testing::WithParamInterface<const char*> { };
+INSTANTIATE_TEST_SUITE_P(All, AnotherDatabase, testing::Values("SQLite", "PostgreSQL"),
+                         [](const auto& parameter) { return std::string(parameter.param); });
+
+TEST_P(AnotherDatabase, B1_BecomesTheSameArchive)
 {
-    const std::string copy = "sqlite:" + (archive.directory / "copy.db").string();
+    const test::TemporaryDirectory directory;
+    const std::string copy = test::fresh_database(GetParam(), directory.path());
     const auto made = mirror(copy);
     EXPECT_EQ(made.status, 0) << made.summary;
     EXPECT_EQ(made.summary.at("copied"), 6);
@@ -169,6 +88,34 @@ TEST_F(Mirroring, B1_AnotherDatabaseBecomesTheSameArchive)
     EXPECT_EQ(verified.status, 0) << verified.out;
     EXPECT_EQ(nlohmann::json::parse(verified.out).at("records"), 5);
     EXPECT_EQ(nlohmann::json::parse(verified.out).at("replacements"), 1);
+    // And back: what the copy's records and receipts prove is all that there was.
+    const auto back = test::run(
+        {IMPRINT_ARCHIVE, "--database", copy, "--trust", archive.directory / "trust.pem", "mirror", "--json", target});
+    EXPECT_EQ(back.status, 0) << back.out << back.err;
+    EXPECT_EQ(verify().status, 0) << verify().summary;
+}
+
+// Whoever can write to the database, and has a record of another chip for the identity.
+TEST_F(Mirroring, B26_Attack05_AnIdentityWithTwoChipsAndNoReplacementIsNamed)
+{
+    ASSERT_EQ(mirror(target).status, 0);
+    archive.stop();
+    {
+        SQLite::Database database(archive.database().string(), SQLite::OPEN_READWRITE);
+        database.exec("DROP TRIGGER replacements_last; DELETE FROM replacements");
+    }
+    const auto without = tell({"verify", "--json"});
+    EXPECT_EQ(without.status, 3);
+    EXPECT_EQ(without.faults(), "identity-taken 0\nidentity-taken 0\n") << without.summary;
+
+    const SoftwareDevice thief(archive.pki, "SN-1", std::string(64, 'b'));
+    archive.url = archive.directory / "elsewhere.db";
+    archive.start();
+    ASSERT_EQ(archive.put(thief, 3, thief.record(3)).status, 201U);
+    ASSERT_EQ(mirror(target).status, 0) << "plain files do not know better";
+    const auto found = verify();
+    EXPECT_EQ(found.status, 3);
+    EXPECT_EQ(found.faults(), "identity-taken 0\nidentity-taken 0\n");
 }
 
 TEST_F(Mirroring, Attack20_WhatWasChangedDroppedOrSwappedInAMirrorIsNamed)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What every database of the archive has to do, and what only PostgreSQL can do wrong.
 #include "backup/archive/store.h"
+#include "tests/archive/backends.h"
 #include "tests/archive/running_archive.h"
 #include "tests/support/postgres.h"
 
@@ -21,23 +22,13 @@ Entry entry(char chip, std::uint64_t sequence, const std::string& serial, const 
             to_bytes("receipt of " + record)};
 }
 
-const test::Postgres& shared_server()
-{
-    static const test::Postgres server;
-    return server;
-}
-
-std::string fresh_postgres()
-{
-    static int count = 0;
-    return shared_server().make_database("archive_" + std::to_string(++count));
-}
+using test::fresh_postgres;
+using test::shared_postgres;
 
 class Stores : public testing::TestWithParam<const char*> {
 protected:
     test::TemporaryDirectory directory;
-    const std::string url =
-        GetParam() == std::string("PostgreSQL") ? fresh_postgres() : "sqlite:" + (directory / "archive.db").string();
+    const std::string url = test::fresh_database(GetParam(), directory.path());
     std::unique_ptr<Store> store = open_store(url);
 
     std::vector<std::uint64_t> sequences(const std::string& chip = {})
@@ -111,6 +102,22 @@ TEST_P(Stores, B26_VisitsAllInOrderHoweverManyThereAre)
     EXPECT_EQ(sequences().size(), expected.size() + 1);
 }
 
+TEST_P(Stores, B1_ListsByNumberInTheOrderOfArrival)
+{
+    for (const char chip : {'b', 'a', 'c'})
+        ASSERT_TRUE(store->add(entry(chip, 3, "SN-" + std::string(1, chip))));
+    const auto all = store->list(0, 500);
+    ASSERT_EQ(all.size(), 3U);
+    EXPECT_EQ(all[0].chip, std::string(64, 'b'));
+    EXPECT_EQ(all[0].sequence, 3U);
+    EXPECT_EQ(all[0].digest, package::record_digest(to_bytes("record")));
+    EXPECT_LT(all[0].number, all[1].number);
+    ASSERT_EQ(store->list(all[0].number, 1).size(), 1U);
+    EXPECT_EQ(store->list(all[0].number, 1)[0].chip, std::string(64, 'a'));
+    EXPECT_TRUE(store->list(all[2].number, 500).empty());
+    EXPECT_TRUE(store->list(~0ULL, 500).empty());
+}
+
 TEST_P(Stores, B19_AReplacedChipsIdentityGoesOnWithTheNewOne)
 {
     ASSERT_TRUE(store->add(entry('a', 3, "SN-1")));
@@ -171,7 +178,7 @@ TEST_F(PostgresArchive, Attack20_NothingIsChangedOrDeletedByOtherPrograms)
           "UPDATE identities SET value = 'SN-2'", "TRUNCATE identities CASCADE",
           "SET session_replication_role = replica; DELETE FROM records",
           "INSERT INTO identities SELECT * FROM identities ON CONFLICT (chip) DO UPDATE SET value = 'SN-2'"})
-        EXPECT_THROW(shared_server().sql(set + statement, database()), std::runtime_error) << statement;
+        EXPECT_THROW(shared_postgres().sql(set + statement, database()), std::runtime_error) << statement;
     EXPECT_TRUE(store->find(std::string(64, 'a'), 3));
 }
 
@@ -188,27 +195,47 @@ TEST_F(PostgresArchive, ThereIsNoPasswordInItsUrl)
         }
 }
 
+TEST_F(PostgresArchive, ItsPasswordComesFromAFileThatNobodyElseCanRead)
+{
+    const test::Postgres server;
+    const std::string strict = server.make_database("strict");
+    server.sql("ALTER ROLE strict PASSWORD 'open sesame'");
+    write_file(server.sql("SELECT current_setting('hba_file')"),
+               as_bytes("local all strict scram-sha-256\nlocal all all trust\n"), 0644);
+    server.sql("SELECT pg_reload_conf()");
+    server.wait_for_log("reloading configuration files");
+    const test::TemporaryDirectory directory;
+    const auto file = directory / "pgpass"; // a credential of systemd's, say
+    write_file(file, as_bytes("*:*:strict:strict:open sesame\n"));
+    const auto show = [&](const test::Environment& environment) {
+        return test::run({IMPRINT_ARCHIVE, "--database", strict, "show", std::string(64, 'a')}, {}, environment).err;
+    };
+    EXPECT_NE(show({}).find("no password"), std::string::npos) << show({});
+    EXPECT_NE(show({{"PGPASSFILE", file}}).find("there is no archive in this database yet"), std::string::npos)
+        << show({{"PGPASSFILE", file}});
+}
+
 TEST_F(PostgresArchive, WhoOnlyLooksMakesNothing)
 {
     EXPECT_THROW(open_store(url, Opening::existing), Error);
-    EXPECT_EQ(shared_server().sql("SELECT count(*) FROM pg_namespace WHERE nspname = 'imprint_archive'", database()),
+    EXPECT_EQ(shared_postgres().sql("SELECT count(*) FROM pg_namespace WHERE nspname = 'imprint_archive'", database()),
               "0");
 }
 
 TEST_F(PostgresArchive, ANewerVersionsDatabaseIsLeftAlone)
 {
     open_store(url);
-    shared_server().sql("UPDATE imprint_archive.version SET number = 1000", database());
+    shared_postgres().sql("UPDATE imprint_archive.version SET number = 1000", database());
     EXPECT_THROW(open_store(url), Error);
 }
 
 TEST_F(PostgresArchive, Attack09_IsDurableWhateverTheServersDefault)
 {
-    shared_server().sql("ALTER DATABASE " + database() + " SET synchronous_commit = off");
+    shared_postgres().sql("ALTER DATABASE " + database() + " SET synchronous_commit = off");
     const auto store = open_store(url);
     ASSERT_TRUE(store->add(entry('a', 3, "SN-1")));
     // The log is on the disk as far as it was written.
-    EXPECT_EQ(shared_server().sql("SELECT pg_current_wal_flush_lsn() = pg_current_wal_insert_lsn()"), "t");
+    EXPECT_EQ(shared_postgres().sql("SELECT pg_current_wal_flush_lsn() = pg_current_wal_insert_lsn()"), "t");
 }
 
 TEST_F(PostgresArchive, Attack09_AConnectionThatEndedMeanwhileIsMadeAnew)
@@ -216,9 +243,9 @@ TEST_F(PostgresArchive, Attack09_AConnectionThatEndedMeanwhileIsMadeAnew)
     const auto store = open_store(url);
     ASSERT_TRUE(store->add(entry('a', 3, "SN-1")));
     const std::string end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '";
-    ASSERT_EQ(shared_server().sql(end + database() + "'"), "1");
+    ASSERT_EQ(shared_postgres().sql(end + database() + "'"), "1");
     EXPECT_TRUE(store->add(entry('a', 5, "SN-1"))->fresh);
-    ASSERT_EQ(shared_server().sql(end + database() + "'"), "1");
+    ASSERT_EQ(shared_postgres().sql(end + database() + "'"), "1");
     EXPECT_TRUE(store->find(std::string(64, 'a'), 3));
 }
 

@@ -140,13 +140,19 @@ std::filesystem::path RunningArchive::write_client(const Certified& client) cons
     return base;
 }
 
+Response RunningArchive::get_known(const std::string& path, Client client) const { return curl(known(path, client)); }
+
 Arguments RunningArchive::put_command(const std::string& path, const std::filesystem::path& body, Client client,
                                       const std::string& content_type) const
 {
-    Arguments arguments{"-T", body, "-H", "Content-Type: " + content_type};
-    for (const auto& argument :
-         {std::string("--cacert"), (directory / "trust.pem").string(), "https://" + https + path})
-        arguments.push_back(argument);
+    Arguments arguments = known(path, client);
+    arguments.insert(arguments.end(), {"-T", body, "-H", "Content-Type: " + content_type});
+    return arguments;
+}
+
+Arguments RunningArchive::known(const std::string& path, Client client) const
+{
+    Arguments arguments{"--cacert", directory / "trust.pem", "https://" + https + path};
     if (client != nullptr) {
         const std::string base = write_client(*client);
         for (const auto& argument : {std::string("--cert"), base + ".pem", std::string("--key"), base + ".key"})

@@ -33,10 +33,12 @@ public:
     void kill();
     int stop(); // SIGTERM; the exit status
     bool running() { return process && process->running(); }
+    pid_t pid() const { return process->pid(); }
     Finished command(const Arguments& arguments) const; // imprint-archive with this database
     void remove_database();
 
     Response get(const std::string& path, const Arguments& more = {}) const; // public
+    Response get_known(const std::string& path, Client client) const; // over TLS
     // As a station (or whoever else), over TLS.
     Response put(const std::string& path, BytesView body, Client client, const Arguments& more = {},
                  const std::string& content_type = record_type) const;
@@ -44,6 +46,9 @@ public:
     // curl's arguments for a PUT whose body is in a file.
     Arguments put_command(const std::string& path, const std::filesystem::path& body, Client client,
                           const std::string& content_type = record_type) const;
+
+    // The files of its certificate and key are this and ".pem" and ".key".
+    std::filesystem::path write_client(const Certified& client) const;
 
     static std::string path_of(const std::string& chip);
     static std::string path_of(const std::string& chip, std::uint64_t sequence);
@@ -56,7 +61,7 @@ public:
 
 private:
     Response curl(const Arguments& arguments) const;
-    std::filesystem::path write_client(const Certified& client) const;
+    Arguments known(const std::string& path, Client client) const;
     std::optional<Process> process;
 };
 
