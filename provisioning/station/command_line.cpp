@@ -283,9 +283,10 @@ int sync(Options& o, Store& store)
 {
     const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
     o.credentials.passphrase = pki::read_passphrase(o.passphrase);
-    const Credentials credentials = load_tls_credentials(o.credentials, now);
-    return o.main_station.empty() ? sync_to_archive(store, credentials, o.server.archive, o.dry_run, o.json)
-                                  : sync_to_station(store, credentials, o.state, o.main_station, o.dry_run, o.json);
+    if (o.main_station.empty())
+        return sync_to_archive(store, load_tls_credentials(o.credentials, now), o.server.archive, o.dry_run, o.json);
+    return sync_to_station(store, load_unit_credentials(o.credentials, now), o.state, o.main_station, o.dry_run,
+                           o.json);
 }
 
 void Commands::add_sync(CLI::App& app)
@@ -298,7 +299,9 @@ void Commands::add_sync(CLI::App& app)
     where->require_option(1);
     command->add_option("--directory", o_.credentials.directory, "Certificates and keys")->capture_default_str();
     command->add_option("--tls-key", o_.credentials.tls_key, "OSSL_STORE URI of the TLS key, if it is elsewhere");
-    command->add_option("--passphrase", o_.passphrase, "The key's passphrase: fd:N or credential:NAME");
+    command->add_option("--signing-key", o_.credentials.signing_key,
+                        "OSSL_STORE URI of the signing key, which signs the list of revoked certificates (--to)");
+    command->add_option("--passphrase", o_.passphrase, "The keys' passphrase: fd:N or credential:NAME");
     command->add_flag("--dry-run", o_.dry_run, "Only say what is missing there");
     add_json(command);
     add_listing(app, "conflicts", "Show what other stations brought and could not be taken",

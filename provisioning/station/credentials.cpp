@@ -78,6 +78,16 @@ Credentials load_tls_credentials(const CredentialSources& sources, pki::Time now
     return credentials;
 }
 
+Credentials load_unit_credentials(const CredentialSources& sources, pki::Time now)
+{
+    Credentials credentials = load_tls_credentials(sources, now);
+    Pair signing =
+        load_pair(sources, "signing", sources.signing_key, *credentials.trust, pki::Role::station_signing, now);
+    credentials.signing = std::move(signing.chain);
+    credentials.signing_key = std::move(signing.key);
+    return credentials;
+}
+
 pki::Trust load_vendors(const std::filesystem::path& path)
 {
     std::vector<std::filesystem::path> files{path};

@@ -37,6 +37,9 @@ Credentials load_credentials(const CredentialSources& sources, pki::Time now);
 // What a client of the archive or of another station needs: TLS certificate and key, and the trust; the rest is empty.
 Credentials load_tls_credentials(const CredentialSources& sources, pki::Time now);
 
+// ... and what signs the list of its revoked certificates, which a synchronization brings along.
+Credentials load_unit_credentials(const CredentialSources& sources, pki::Time now);
+
 // The TPM vendors' CAs (as anchors) and revocation lists: a PEM file, or every .pem, .crt and .crl of a directory.
 pki::Trust load_vendors(const std::filesystem::path& path);
 

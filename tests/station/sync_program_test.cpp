@@ -27,6 +27,10 @@ protected:
         personalize();
         laptop.stop();
         identify(pki.server(pki::Role::station_tls, "laptop"));
+        const auto signing = pki.ca(pki::Role::station_signing, "laptop"); // its list goes along
+        write_file(laptop.directory / "signing.pem", pki::to_pem({signing.certificate}));
+        remove_file(laptop.directory / "signing.key");
+        pki::store_key(laptop.directory / "signing.key", signing.key.get(), std::nullopt);
     }
 
     void personalize()
