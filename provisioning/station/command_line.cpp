@@ -45,9 +45,11 @@ CLI::App* Commands::add(CLI::App& parent, const char* name, const char* text, Wo
     return command;
 }
 
-void Commands::add_listing(CLI::App& parent, const char* name, const char* text, Work work)
+CLI::App* Commands::add_listing(CLI::App& parent, const char* name, const char* text, Work work)
 {
-    add_json(add(parent, name, text, std::move(work)));
+    auto* listing = add(parent, name, text, std::move(work));
+    add_json(listing);
+    return listing;
 }
 
 CLI::App* Commands::add_import(CLI::App& parent, const char* text, Work work)
@@ -267,8 +269,14 @@ void Commands::add_pool(CLI::App& app)
 
 void Commands::add_logs(CLI::App& app)
 {
-    add_listing(app, "audit", "Show every grant and every refusal",
-                [&o = o_](Store& s) { return show_audit(s, o.json); });
+    auto* audit = add_listing(app, "audit", "Show every grant and every refusal", [&o = o_](Store& s) {
+        return o.move_to.empty() ? show_audit(s, o.json) : move_audit(s, o.move_to, std::chrono::days(o.older_than));
+    });
+    auto* move_to = audit->add_option("--move-to", o_.move_to, "Move old entries into this new file (JSON)");
+    audit->add_option("--older-than", o_.older_than, "Days that an entry stays at least")
+        ->check(CLI::Range(1, 36500))
+        ->needs(move_to)
+        ->capture_default_str();
     auto* outbox = add(app, "outbox", "Show what the archive does not have yet",
                        [&o = o_](Store& s) { return show_outbox(s, std::chrono::seconds(o.wait_seconds), o.json); });
     outbox->add_option("--wait", o_.wait_seconds, "Seconds to wait until there is nothing")

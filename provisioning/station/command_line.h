@@ -47,6 +47,8 @@ struct Options {
     TanOutput tan_output;
     unsigned wait_seconds = 0;
     std::string main_station;
+    std::filesystem::path move_to; // audit
+    int older_than = 365;
     bool dry_run = false;
     bool yes = false;
     bool json = false;
@@ -86,7 +88,7 @@ public:
 
 private:
     CLI::App* add(CLI::App& parent, const char* name, const char* text, Work work);
-    void add_listing(CLI::App& parent, const char* name, const char* text, Work work);
+    CLI::App* add_listing(CLI::App& parent, const char* name, const char* text, Work work);
     CLI::App* add_import(CLI::App& parent, const char* text, Work work);
     CLI::App* add_for_chip(CLI::App& parent, const char* name, const char* text, Work work);
     void add_json(CLI::App* command);

@@ -107,6 +107,8 @@ int show_pool(Store& store, std::size_t low_water, bool json);
 int drain_pool(Store& store, const PoolOptions& options, bool yes); // asks, unless `yes`
 
 int show_audit(Store& store, bool json);
+// Entries older than this go from the database into a new file, but for those that a synchronization needs.
+int move_audit(Store& store, const std::filesystem::path& file, std::chrono::days age);
 // Waits until everything is delivered or refused for good, at most `wait`.
 int show_outbox(Store& store, std::chrono::seconds wait, bool json);
 

@@ -2,11 +2,14 @@
 #include "provisioning/station/commands.h"
 
 #include "daemon/base/file.h"
+#include "daemon/structures/name.h"
 #include "provisioning/server/log.h"
 #include "provisioning/station/commands_format.h"
 #include "provisioning/station/server.h"
 
 #include <nlohmann/json.hpp>
+
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <thread>
@@ -44,27 +47,57 @@ void print_json(const std::vector<OutboxEntry>& entries)
     std::cout << all.dump(2) << '\n';
 }
 
+void print(const std::vector<AuditEntry>& entries)
+{
+    for (const auto& entry : entries)
+        std::cout << utc(entry.time) << ' ' << entry.event << ' ' << (entry.chip.empty() ? "-" : entry.chip) << ' '
+                  << entry.peer << ' ' << (entry.reason.empty() ? "-" : entry.reason) << ' '
+                  << server::printable(entry.detail)
+                  << (entry.origin.empty() ? "" : " (at " + server::printable(entry.origin) + ")") << '\n';
+}
+
+std::string json_of(const std::vector<AuditEntry>& entries)
+{
+    auto all = nlohmann::ordered_json::array();
+    for (const auto& entry : entries)
+        all.push_back({{"time", utc(entry.time)},
+                       {"event", entry.event},
+                       {"chip", entry.chip},
+                       {"peer", entry.peer},
+                       {"reason", entry.reason},
+                       {"detail", server::printable(entry.detail)},
+                       {"origin", entry.origin}});
+    return all.dump(2);
+}
+
 } // namespace
 
 int show_audit(Store& store, bool json)
 {
-    auto all = nlohmann::ordered_json::array();
-    for (const auto& entry : store.audit_log())
-        if (json)
-            all.push_back({{"time", utc(entry.time)},
-                           {"event", entry.event},
-                           {"chip", entry.chip},
-                           {"peer", entry.peer},
-                           {"reason", entry.reason},
-                           {"detail", server::printable(entry.detail)},
-                           {"origin", entry.origin}});
-        else
-            std::cout << utc(entry.time) << ' ' << entry.event << ' ' << (entry.chip.empty() ? "-" : entry.chip) << ' '
-                      << entry.peer << ' ' << (entry.reason.empty() ? "-" : entry.reason) << ' '
-                      << server::printable(entry.detail)
-                      << (entry.origin.empty() ? "" : " (at " + server::printable(entry.origin) + ")") << '\n';
-    if (json)
-        std::cout << all.dump(2) << '\n';
+    const auto entries = store.audit_log();
+    json ? void(std::cout << json_of(entries) << '\n') : print(entries);
+    return exit_ok;
+}
+
+// The file is durable before anything leaves the log; a crash in between leaves both.
+int move_audit(Store& store, const std::filesystem::path& file, std::chrono::days age)
+{
+    if (std::filesystem::exists(file))
+        throw Error(Reason::invalid_argument, file.string() + " is there already");
+    auto transaction = store.begin();
+    const auto entries = store.begin_moving_audit(now() - age);
+    if (entries.empty()) {
+        std::cout << "no entry is that old\n";
+        return exit_ok;
+    }
+    const Bytes content = to_bytes(json_of(entries) + "\n");
+    write_file(file, content, S_IRUSR | S_IWUSR);
+    store.remove_moved_audit();
+    audit(store, "audit-moved", "",
+          std::to_string(entries.size()) + " entries to " + file.string() + ", SHA-256 " +
+              hex(structures::digest(TPM2_ALG_SHA256, content)));
+    transaction.commit();
+    std::cout << entries.size() << " entries are in " << file.string() << '\n';
     return exit_ok;
 }
 

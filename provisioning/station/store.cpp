@@ -10,7 +10,7 @@ namespace imprint::station {
 
 namespace {
 
-constexpr std::array<std::string_view, 11> migrations{R"(
+constexpr std::array<std::string_view, 12> migrations{R"(
 CREATE TABLE chips (
   chip TEXT PRIMARY KEY,
   identity_kind TEXT NOT NULL,
@@ -270,6 +270,16 @@ CREATE TRIGGER pool_taken_once BEFORE UPDATE ON pool
 ALTER TABLE grants ADD COLUMN origin TEXT NOT NULL DEFAULT '';
 CREATE INDEX grants_of_others ON grants (origin) WHERE origin <> '';
 CREATE TABLE revocation_lists (station TEXT PRIMARY KEY, number INTEGER NOT NULL, pem BLOB NOT NULL) STRICT;
+)",
+                                                     R"(
+-- Old entries may leave for a file, and only so.
+CREATE TABLE audit_leaving (id INTEGER PRIMARY KEY) STRICT;
+DROP TRIGGER audit_stays;
+CREATE TRIGGER audit_stays BEFORE DELETE ON audit
+  WHEN NOT EXISTS (SELECT 1 FROM audit_leaving WHERE audit_leaving.id = OLD.id)
+  BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
+CREATE TABLE audit_synchronized (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), id INTEGER NOT NULL) STRICT;
+INSERT INTO audit_synchronized VALUES (1, 0);
 )"};
 
 } // namespace
@@ -284,6 +294,12 @@ Store::Store(const std::filesystem::path& path)
     database_.exec("PRAGMA secure_delete = ON"); // for the pool
 }
 
+AuditEntry read_audit_entry(SQLite::Statement& row)
+{
+    return {from_seconds(row.getColumn(0)), row.getColumn(1), row.getColumn(2), row.getColumn(3), row.getColumn(4),
+            row.getColumn(5), row.getColumn(6)};
+}
+
 void Store::audit(const AuditEntry& entry)
 {
     SQLite::Statement insert(database_,
@@ -295,10 +311,7 @@ void Store::audit(const AuditEntry& entry)
 std::vector<AuditEntry> Store::audit_log()
 {
     SQLite::Statement query(database_, "SELECT time, event, chip, peer, reason, detail, origin FROM audit ORDER BY id");
-    return sql::rows(query, [](SQLite::Statement& row) -> AuditEntry {
-        return {from_seconds(row.getColumn(0)), row.getColumn(1), row.getColumn(2), row.getColumn(3), row.getColumn(4),
-                row.getColumn(5), row.getColumn(6)};
-    });
+    return sql::rows(query, read_audit_entry);
 }
 
 } // namespace imprint::station

@@ -336,9 +336,15 @@ public:
     void put_operator(const Operator& entry); // new, or with other permissions
     void revoke_operator(const std::string& fingerprint, pki::Time now);
 
-    // --- the audit log (store.cpp): append-only
+    // --- the audit log (store.cpp): append-only, but for old entries that an operator moves out (store_audit.cpp)
     void audit(const AuditEntry& entry);
     std::vector<AuditEntry> audit_log();
+    // Chooses the entries from before this time, the oldest first, apart from what a synchronization still needs: own
+    // ones that the main station does not have, if there is one, and the newest of every other station. The last entry
+    // of all stays, too: no number is given twice.
+    std::vector<AuditEntry> begin_moving_audit(pki::Time before);
+    void remove_moved_audit(); // those, in the same transaction
+    void audit_is_synchronized(std::uint64_t id); // up to this one
 
     // --- what goes to another station (store_sync.cpp)
     std::string database_id(); // for good; 32 hex digits

@@ -16,6 +16,7 @@ constexpr std::size_t enough = 512 * 1024; // bytes in a batch; one more item of
 // they came: a chip's records before it is replaced, and those of the one that takes its place after that.
 constexpr std::int64_t first = 0;
 constexpr auto list_kind = "revocations";
+constexpr auto audit_kind = "audit";
 std::int64_t place_of(const RecordEntry& record) { return 2 * record.place; }
 std::int64_t place_of(const ReplacementEntry& replacement) { return 2 * replacement.place + 1; }
 
@@ -121,7 +122,7 @@ SyncSender::Item SyncSender::item_of(const IntroductionEntry& use)
 SyncSender::Item SyncSender::item_of(const NumberedAudit& audit)
 {
     const auto message = message_of(audit);
-    return {"audit", std::to_string(audit.id),
+    return {audit_kind, std::to_string(audit.id),
             [message](protocol::SyncItem& item) { *item.mutable_audit() = message; }};
 }
 
@@ -214,6 +215,8 @@ void SyncSender::want_audit(const protocol::SyncWanted& wanted)
 {
     const auto ours = store_.own_audit(wanted.audit_known(), 1);
     const bool same = !ours.empty() && to_string(digest_of(message_of(ours.front()))) == wanted.audit_digest();
+    if (same && !dry_run_)
+        store_.audit_is_synchronized(wanted.audit_known());
     next_audit_ = same ? wanted.audit_known() + 1 : 1;
     total_.audit = store_.count_own_audit(next_audit_);
 }
@@ -236,6 +239,8 @@ Verdict SyncSender::take_answers(const protocol::SyncAnswers& answers)
         if (outcome == SyncOutcome::taken || outcome == SyncOutcome::known) {
             if (sent_[i].kind != list_kind)
                 ++(outcome == SyncOutcome::taken ? total_.taken : total_.known);
+            if (sent_[i].kind == audit_kind)
+                store_.audit_is_synchronized(std::stoull(sent_[i].name));
             continue;
         }
         protocol::Refused why;

@@ -184,7 +184,9 @@ TEST_F(IdentityStore, Attack35_ADatabaseOfTheFirstReleaseIsTakenOver)
     old.exec(R"(PRAGMA foreign_keys = OFF;
         DROP TABLE proofs; DROP TABLE replacements; DROP TABLE identity_ranges; DROP TABLE identity_requests;
         DROP TABLE key_certificates; DROP TABLE pool; DROP TABLE revocation_lists; DROP INDEX grants_of_others;
-        ALTER TABLE grants DROP COLUMN origin;
+        ALTER TABLE grants DROP COLUMN origin; DROP TRIGGER audit_stays; DROP TABLE audit_leaving;
+        DROP TABLE audit_synchronized;
+        CREATE TRIGGER audit_stays BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'append-only'); END;
         CREATE TABLE serial_ranges (id INTEGER PRIMARY KEY, prefix TEXT NOT NULL, width INTEGER NOT NULL,
           next INTEGER NOT NULL, last INTEGER NOT NULL) STRICT;
         INSERT INTO serial_ranges VALUES (1, 'SN', 4, 17, 99);
