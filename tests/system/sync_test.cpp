@@ -57,10 +57,11 @@ TEST_F(Journey, A33_B18_B26_AtHomeItIsProvenReplacedAndRevoked)
 {
     const auto chip = device.property("ChipId").substr(3, 64);
     ASSERT_EQ(laptop.sync({"--to", factory.operations_address()}).status, 0);
-    const auto proven = factory.station_command({"record", "proof", chip});
+    const std::string keys = factory / "station-keys";
+    const auto proven = factory.station_command({"record", "proof", "--directory", keys, chip});
     EXPECT_EQ(proven.status, 0) << proven.err;
-    const auto replaced =
-        factory.station_command({"chip", "replace", "--reason", "broken board", chip, std::string(64, 'b')});
+    const auto replaced = factory.station_command(
+        {"chip", "replace", "--reason", "broken board", "--directory", keys, chip, std::string(64, 'b')});
     ASSERT_EQ(replaced.status, 0) << replaced.err;
     const auto told = laptop.sync({"--to", factory.operations_address()});
     EXPECT_EQ(told.status, 0) << told.out << told.err;
