@@ -68,6 +68,7 @@ const std::map<std::string, std::string> not_provable{
 
 // What tells how to run the service.
 const std::set<std::string> no_hardening{"BusName",
+                                         "Environment",
                                          "ExecStart",
                                          "ExecStartPre",
                                          "Group",
