@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/container/container.h"
 
+#include "tests/support/built_packages.h"
+
 #include <algorithm>
 #include <csignal>
 #include <stdexcept>
@@ -22,7 +24,7 @@ fs::path prepared_root()
         throw std::runtime_error("only root can boot a container: run this as root");
     const fs::path root = IMPRINT_TEST_IMAGES "/container";
     Arguments make{IMPRINT_SOURCE "/tests/support/root", root.string(), IMPRINT_SOURCE "/tests/support/root.packages"};
-    for (const auto& package : Container::packages())
+    for (const auto& package : built_packages())
         make.push_back(package.string());
     const auto made = run(make, {}, {}, 20min);
     if (made.status != 0)
@@ -157,19 +159,6 @@ void Container::write(const std::string& path, const std::string& text, mode_t m
 std::string Container::read(const std::string& path) const
 {
     return to_string(read_file(*this / path, file_limit).value_or(Bytes{}));
-}
-
-std::vector<fs::path> Container::packages()
-{
-    std::vector<fs::path> found;
-    if (fs::exists(IMPRINT_TEST_PACKAGES))
-        for (const auto& entry : fs::directory_iterator(IMPRINT_TEST_PACKAGES))
-            if (entry.path().extension() == ".deb" && entry.path().string().find("-dbgsym_") == std::string::npos)
-                found.push_back(entry.path());
-    if (found.empty())
-        throw std::runtime_error("there are no packages in " IMPRINT_TEST_PACKAGES ": ./check builds them");
-    std::ranges::sort(found);
-    return found;
 }
 
 } // namespace imprint::test

@@ -39,9 +39,6 @@ public:
     void write(const std::string& path, const std::string& text, mode_t mode = 0644) const; // with its directories
     std::string read(const std::string& path) const; // empty if it is not there
 
-    // The packages that it was made from.
-    static std::vector<std::filesystem::path> packages();
-
 private:
     void boot(const std::vector<Bind>& binds, const Environment& environment);
     void wait_until_booted();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The packages in the middle of a device's life: upgrade, removal, purge, installation anew.
 #include "tests/container/appliance.h"
+#include "tests/support/built_packages.h"
 
 #include <gtest/gtest.h>
 
@@ -11,7 +12,7 @@ class Packages : public testing::Test {
 protected:
     Packages()
     {
-        for (const auto& package : Container::packages())
+        for (const auto& package : built_packages())
             appliance.container().write("/root/old/" + package.filename().string(),
                                         to_string(read_file(package, 1 << 26).value()));
         appliance.start_factory();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/machine/machine.h"
 
+#include "tests/support/built_packages.h"
 #include "tests/support/manufacture.h"
 
 #include <csignal>
@@ -25,19 +26,6 @@ constexpr auto pause = 20ms;
 constexpr std::size_t max_log = 1 << 20;
 constexpr auto* tpm_state = "tpm2-00.permall";
 
-std::vector<fs::path> packages()
-{
-    std::vector<fs::path> found;
-    if (fs::exists(IMPRINT_TEST_PACKAGES))
-        for (const auto& entry : fs::directory_iterator(IMPRINT_TEST_PACKAGES))
-            if (entry.path().extension() == ".deb" && entry.path().string().find("-dbgsym_") == std::string::npos)
-                found.push_back(entry.path());
-    if (found.empty())
-        throw std::runtime_error("there are no packages in " IMPRINT_TEST_PACKAGES ": ./check builds them");
-    std::ranges::sort(found);
-    return found;
-}
-
 // Made by tests/machine/image, which knows when it is up to date; once a process.
 const fs::path& image()
 {
@@ -47,7 +35,7 @@ const fs::path& image()
         const fs::path directory = IMPRINT_TEST_IMAGES "/machine";
         Arguments make{IMPRINT_SOURCE "/tests/machine/image", directory,
                        IMPRINT_SOURCE "/tests/machine/machine.packages"};
-        for (const auto& package : packages())
+        for (const auto& package : built_packages())
             make.push_back(package);
         const auto finished = run(make, {}, {}, 30min);
         if (finished.status != 0)
