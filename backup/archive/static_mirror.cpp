@@ -6,9 +6,6 @@
 #include "daemon/base/file.h"
 #include "daemon/structures/name.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <set>
 
 namespace imprint::archive {
@@ -30,10 +27,7 @@ void make_directory(const fs::path& path)
     fs::create_directory(path, error);
     if (error)
         throw Error(Reason::storage_failed, "cannot make " + path.string() + ": " + error.message());
-    const fs::path parent = path.has_parent_path() ? path.parent_path() : fs::path(".");
-    const Fd opened(open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!opened || fsync(opened.get()) != 0)
-        throw_errno("cannot make " + path.string() + " durable");
+    sync_directory(path);
 }
 
 void write_in(const fs::path& directory, const std::string& name, BytesView content)

@@ -59,14 +59,6 @@ void write_all(int fd, BytesView content, const std::filesystem::path& path)
     }
 }
 
-void sync_directory(const std::filesystem::path& path)
-{
-    const auto directory = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
-    const Fd fd(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!fd || fsync(fd.get()) != 0)
-        throw_errno("cannot make the change of " + directory.string() + " durable");
-}
-
 void write_durably(const std::filesystem::path& path, BytesView content, mode_t mode)
 {
     const Fd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode));
@@ -132,6 +124,14 @@ std::filesystem::path credential_path(const std::string& name)
     if (name.empty() || name.find('/') != std::string::npos || name.front() == '.')
         throw Error(Reason::invalid_argument, "not the name of a credential: " + name);
     return std::filesystem::path(directory) / name;
+}
+
+void sync_directory(const std::filesystem::path& path)
+{
+    const auto directory = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
+    const Fd fd(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!fd || fsync(fd.get()) != 0)
+        throw_errno("cannot make the change of " + directory.string() + " durable");
 }
 
 void remove_file(const std::filesystem::path& path)

@@ -61,6 +61,10 @@ std::filesystem::path credential_path(const std::string& name);
 // A crash leaves the old file or the new one. Throws Error(storage_failed) with the old file in place.
 void write_file(const std::filesystem::path& path, BytesView content, mode_t mode = 0600);
 
+// Makes durable what was made, renamed or removed under this path: fsync of the directory that it is in.
+// Throws Error(storage_failed).
+void sync_directory(const std::filesystem::path& path);
+
 // Removes the file durably; it is no error if there is none.
 void remove_file(const std::filesystem::path& path);
 

@@ -6,8 +6,6 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <fcntl.h>
-#include <unistd.h>
 
 namespace imprint::authority {
 
@@ -54,10 +52,7 @@ void NewDirectory::commit()
     if (std::rename(path_.c_str(), place_.c_str()) != 0)
         throw_errno("cannot make " + place_.string());
     path_.clear();
-    const auto parent = place_.parent_path();
-    const Fd fd(open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!fd || fsync(fd.get()) != 0)
-        throw_errno("cannot make the change of " + parent.string() + " durable");
+    sync_directory(place_);
 }
 
 } // namespace imprint::authority

@@ -62,10 +62,7 @@ void publish(const std::filesystem::path& partial, const std::filesystem::path& 
         throw_errno("cannot write " + partial.string());
     if (renameat2(AT_FDCWD, partial.c_str(), AT_FDCWD, path.c_str(), RENAME_NOREPLACE) != 0)
         throw_errno("cannot write " + path.string());
-    const auto folder = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
-    const Fd directory(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!directory || fsync(directory.get()) != 0)
-        throw_errno("cannot write " + folder.string());
+    sync_directory(path);
 }
 
 } // namespace
