@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/container/appliance.h"
 
+#include "tests/container/layer.h"
 #include "tests/support/manufacture.h"
 
 #include <stdexcept>
@@ -75,30 +76,59 @@ END
 imprint-station init >/dev/null
 imprint-station central add --certificate central/tls.pem >/dev/null
 imprint-station identity range --prefix SN --width 6 --from 1 --to 999999 >/dev/null
-systemctl --quiet enable --now imprint-archive imprint-station imprint-central
 )";
+
+void prepare(const Container& container)
+{
+    constexpr std::size_t max_state = 1 << 20;
+    container.write("/etc/systemd/system/test-tpm.service", tpm_unit);
+    container.write("/var/lib/test-tpm/tpm2-00.permall", to_string(read_file(manufactured_state(0), max_state).value()),
+                    0600);
+    container.must("useradd --create-home alice; useradd --create-home bob");
+}
+
+void make_factory(const Container& container)
+{
+    container.write("/etc/imprint-station/vendor.pem", to_string(manufactured_vendor_ca()));
+    container.must(factory_script);
+}
+
+constexpr const char* servers = "imprint-archive imprint-station imprint-central";
+
+// Most tests want a factory; making it takes longer than what they do with it.
+std::filesystem::path factory_layer()
+{
+    constexpr std::size_t max_state = 1 << 20;
+    auto contents = read_file(manufactured_state(0), max_state).value();
+    const auto rest = factory_script + tpm_unit + to_string(manufactured_vendor_ca());
+    contents.insert(contents.end(), rest.begin(), rest.end());
+    return kept_layer("factory", contents, [](const Container& container) {
+        prepare(container);
+        make_factory(container);
+        container.must(std::string("systemctl --quiet enable ") + servers);
+    });
+}
 
 } // namespace
 
-Appliance::Appliance(Tcti tcti)
+Appliance::Appliance(Factory factory, Tcti tcti)
     : container_({{test_tcti_path().parent_path(), tcti_directory}},
-                 {{"SYSTEMD_TPM2_DEVICE", "swtpm:path=" + tpm_socket}}) // for encrypted credentials
+                 {{"SYSTEMD_TPM2_DEVICE", "swtpm:path=" + tpm_socket}}, // for encrypted credentials
+                 factory == Factory::running ? factory_layer() : std::filesystem::path())
 {
-    container_.write("/etc/systemd/system/test-tpm.service", tpm_unit);
-    container_.write("/var/lib/test-tpm/tpm2-00.permall", to_string(read_file(manufactured_state(0), 1 << 20).value()),
-                     0600);
+    if (factory == Factory::none)
+        prepare(container_);
     container_.write(
         "/etc/imprint/imprintd.conf.d/50-test.conf",
         device_configuration(tcti == Tcti::test ? test_tcti_configuration({}) : "swtpm:path=" + tpm_socket));
     // It was started without a TPM at boot.
-    must("useradd --create-home alice; useradd --create-home bob; systemctl stop imprintd; "
-         "systemctl start test-tpm");
+    must("systemctl stop imprintd; systemctl start test-tpm");
 }
 
 void Appliance::start_factory() const
 {
-    container_.write("/etc/imprint-station/vendor.pem", to_string(manufactured_vendor_ca()));
-    must(factory_script);
+    make_factory(container_);
+    must(std::string("systemctl --quiet enable --now ") + servers);
 }
 
 Finished Appliance::call(const Arguments& method_signature_values, const std::string& user) const
@@ -186,6 +216,13 @@ void Appliance::clear_tpm() const
 std::string Appliance::journal(const std::string& unit) const
 {
     return must("journalctl --no-pager --output=cat --unit=" + unit);
+}
+
+void Appliance::wait_for_journal(const std::string& unit, const std::string& line) const
+{
+    auto journal = container_.start({"journalctl", "--follow", "--lines=all", "--output=cat", "--unit=" + unit});
+    if (!journal.line_after(line))
+        throw std::runtime_error("nothing in the journal of " + unit + ": " + line);
 }
 
 } // namespace imprint::test

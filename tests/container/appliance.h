@@ -12,14 +12,16 @@ public:
     // and delay, and lets other programs talk to the TPM in between.
     enum class Tcti { swtpm, test };
 
-    // A blank device with a manufactured TPM; nothing of Imprint runs. Users: alice, bob.
-    explicit Appliance(Tcti tcti = Tcti::test);
+    // Keys of a manufacturer, and station, archive and central system as running units.
+    enum class Factory { none, running };
+
+    // A blank device with a manufactured TPM; imprintd does not run. Users: alice, bob.
+    explicit Appliance(Factory factory = Factory::none, Tcti tcti = Tcti::test);
 
     const Container& container() const { return container_; }
     std::string must(const std::string& script) const { return container_.must(script); }
 
-    // Keys of a manufacturer, and station, archive and central system as running units.
-    void start_factory() const;
+    void start_factory() const; // where there is none
     static constexpr const char* station = "127.0.0.1:7443";
     static constexpr const char* archive = "http://127.0.0.1:7480";
     static constexpr const char* central = "127.0.0.1:7445";
@@ -46,6 +48,7 @@ public:
     std::string tpm(const std::string& command) const; // of tpm2-tools
     void clear_tpm() const; // TPM2_Clear, while the daemon is stopped
     std::string journal(const std::string& unit) const;
+    void wait_for_journal(const std::string& unit, const std::string& line) const; // one that begins with this
 
 private:
     Container container_;

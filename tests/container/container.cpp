@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/container/container.h"
 
-#include "tests/support/built_packages.h"
+#include "tests/container/layer.h"
 
 #include <algorithm>
 #include <csignal>
 #include <stdexcept>
-#include <unistd.h>
 
 namespace imprint::test {
 
@@ -16,41 +15,6 @@ namespace fs = std::filesystem;
 using namespace std::chrono_literals;
 
 constexpr std::size_t file_limit = 1 << 24;
-
-// Made by tests/support/root, which knows when it is up to date.
-fs::path prepared_root()
-{
-    if (::geteuid() != 0)
-        throw std::runtime_error("only root can boot a container: run this as root");
-    const fs::path root = IMPRINT_TEST_IMAGES "/container";
-    Arguments make{IMPRINT_SOURCE "/tests/support/root", root.string(), IMPRINT_SOURCE "/tests/support/root.packages"};
-    for (const auto& package : built_packages())
-        make.push_back(package.string());
-    const auto made = run(make, {}, {}, 20min);
-    if (made.status != 0)
-        throw std::runtime_error("the container's root file system cannot be made: " + made.out + made.err);
-    return root;
-}
-
-Arguments nspawn(const fs::path& root, const std::string& name)
-{
-    return {"systemd-nspawn",
-            "--quiet",
-            "--directory=" + root.string(),
-            "--volatile=overlay",
-            "--machine=" + name,
-            "--register=no", // there may be no systemd on this machine
-            "--keep-unit",
-            "--private-network",
-            "--console=read-only",
-            "--system-call-filter=bpf @keyring @memlock", // for the units' device policy, keyrings and locked memory
-            "--capability=CAP_BPF,CAP_PERFMON",
-            "--drop-capability=CAP_MKNOD",
-            "--resolv-conf=off",
-            "--timezone=off",
-            "--link-journal=no",
-            "--notify-ready=yes"};
-}
 
 // A clean environment, and a person's or root's rights.
 Arguments as_user(const std::string& user, const Arguments& command)
@@ -64,10 +28,10 @@ Arguments as_user(const std::string& user, const Arguments& command)
 
 } // namespace
 
-Container::Container(const std::vector<Bind>& binds, const Environment& environment)
+Container::Container(const std::vector<Bind>& binds, const Environment& environment, const fs::path& layer)
     : notifications_(directory_ / "notify")
 {
-    boot(binds, environment);
+    boot(binds, environment, layer);
     wait_until_booted();
 }
 
@@ -83,17 +47,18 @@ Container::~Container()
     }
 }
 
-void Container::boot(const std::vector<Bind>& binds, const Environment& inside)
+void Container::boot(const std::vector<Bind>& binds, const Environment& inside, const fs::path& layer)
 {
-    auto command = nspawn(prepared_root(), group_.name());
+    fs::create_directory(overlay());
+    Arguments command{IMPRINT_SOURCE "/tests/container/nspawn", overlay().string(),
+                      (layer.empty() ? "" : layer.string() + ":") + package_layers(), group_.name(),
+                      "--notify-ready=yes"};
     for (const auto& bind : binds)
         command.push_back("--bind=" + bind.outside.string() + ":" + bind.inside);
     for (const auto& [name, value] : inside)
         command.push_back("--setenv=" + name + "=" + value);
     command.emplace_back("--boot");
-    const Environment environment{{"NOTIFY_SOCKET", (directory_ / "notify").string()},
-                                  {"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "1"},
-                                  {"SYSTEMD_NSPAWN_LOCK", "0"}}; // nobody writes below the overlays
+    const Environment environment{{"NOTIFY_SOCKET", (directory_ / "notify").string()}};
     nspawn_.emplace(group_.entering(command), environment, directory_ / "log");
 }
 
@@ -108,8 +73,8 @@ void Container::wait_until_booted()
         if (("\n" + message + "\n").find("\nREADY=1\n") != std::string::npos)
             return;
     }
-    throw std::runtime_error("systemd-nspawn cannot boot a container here; it needs root, CAP_SYS_ADMIN and a writable "
-                             "control group hierarchy (a machine or a VM, no plain container): " +
+    throw std::runtime_error("systemd-nspawn did not boot a container (tests/container/possible tells whether it can "
+                             "here): " +
                              to_string(read_file(directory_ / "log", file_limit).value_or(Bytes{})));
 }
 
@@ -160,5 +125,16 @@ std::string Container::read(const std::string& path) const
 {
     return to_string(read_file(*this / path, file_limit).value_or(Bytes{}));
 }
+
+// nspawn sees the overlay; from this machine's other programs it is hidden.
+void Container::save(const fs::path& layer) const
+{
+    const auto written = "/proc/" + std::to_string(nspawn_->pid()) + "/root" + (overlay() / "written").string();
+    const auto copied = test::run({"cp", "-a", written, layer.string()});
+    if (copied.status != 0)
+        throw std::runtime_error("cannot save a container's changes: " + copied.err);
+}
+
+fs::path Container::overlay() const { return directory_ / "overlay"; }
 
 } // namespace imprint::test

@@ -15,9 +15,10 @@ public:
         std::string inside;
     };
 
-    // `environment`: of its systemd. Boots the root file system, as it was made from the packages: what is changed in
-    // it is gone with it. Throws std::runtime_error with what to do where this machine cannot do that.
-    explicit Container(const std::vector<Bind>& binds = {}, const Environment& environment = {});
+    // `environment`: of its systemd; `layer`: of kept_layer(). Boots the root file system, as it was made from the
+    // packages: what is changed in it is gone with it. Throws std::runtime_error where this machine cannot do that.
+    explicit Container(const std::vector<Bind>& binds = {}, const Environment& environment = {},
+                       const std::filesystem::path& layer = {});
     ~Container();
     Container(const Container&) = delete;
     Container& operator=(const Container&) = delete;
@@ -38,9 +39,11 @@ public:
     std::filesystem::path operator/(const std::string& inside) const;
     void write(const std::string& path, const std::string& text, mode_t mode = 0644) const; // with its directories
     std::string read(const std::string& path) const; // empty if it is not there
+    void save(const std::filesystem::path& layer) const; // what was changed in it so far
 
 private:
-    void boot(const std::vector<Bind>& binds, const Environment& environment);
+    void boot(const std::vector<Bind>& binds, const Environment& environment, const std::filesystem::path& layer);
+    std::filesystem::path overlay() const;
     void wait_until_booted();
     Arguments inside(const Arguments& command, const std::string& user) const;
 

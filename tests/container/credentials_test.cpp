@@ -9,8 +9,6 @@ namespace {
 
 class Credentials : public testing::Test {
 protected:
-    Credentials() { appliance.start_factory(); }
-
     // As imprintd's manual page says it; `key` is host or tpm2.
     void encrypt(const std::string& credential, const std::string& key) const
     {
@@ -20,7 +18,7 @@ protected:
     }
     void set_owner_auth() const { appliance.tpm("tpm2_changeauth -c owner secret"); }
 
-    const Appliance appliance;
+    const Appliance appliance{Appliance::Factory::running};
 };
 
 TEST_F(Credentials, TheOwnersAuthorizationIsUsed)

@@ -117,15 +117,22 @@ Options parse(const std::string& unit)
 class Hardening : public testing::Test {
 protected:
     Hardening()
-        : container(
-              std::vector<Container::Bind>{{IMPRINT_TEST_PROBES, "/opt/imprint-probe"}, {"/dev/kmsg", "/dev/probe"}})
+        : container(shared_container())
     {
-        container.must("useradd --create-home alice; touch /tmp/probe-outside; "
-                       "install -m 4755 /opt/imprint-probe/container-probe /usr/local/bin/setuid-probe; "
+        container.must("touch /tmp/probe-outside; "
                        "/opt/imprint-probe/container-probe make-queue; "
                        "setpriv --reuid=alice --clear-groups /opt/imprint-probe/container-probe make-key");
     }
 
+    // One for all: what the probes may do they undo, or it is made anew above.
+    static const Container& shared_container()
+    {
+        static const Container container{{{IMPRINT_TEST_PROBES, "/opt/imprint-probe"}, {"/dev/kmsg", "/dev/probe"}}};
+        static const auto prepared =
+            container.must("useradd --create-home alice; "
+                           "install -m 4755 /opt/imprint-probe/container-probe /usr/local/bin/setuid-probe");
+        return container;
+    }
     Finished in_service(const std::string& user, const Arguments& properties, const Arguments& command) const
     {
         Arguments all{"systemd-run", "--quiet", "--wait", "--pipe", "-p", "User=" + user};
@@ -134,6 +141,15 @@ protected:
         for (const auto& argument : command)
             all.push_back(Container::unexpanded(argument));
         return container.run(all);
+    }
+    // Without the option it is the same each time.
+    const Finished& free_probe(const Probe& with)
+    {
+        const Arguments properties = *with.instead != 0 ? Arguments{with.instead} : Arguments{};
+        auto& finished = free_probes[{with.name, properties}];
+        if (finished.status == -1)
+            finished = probe(with, properties);
+        return finished;
     }
     Finished probe(const Probe& probe, const Arguments& properties) const
     {
@@ -158,7 +174,7 @@ protected:
         return all;
     }
     // A drop-in that leaves no address of the Internet takes those, too.
-    void prove_option(const std::string& name, const Arguments& values) const
+    void prove_option(const std::string& name, const Arguments& values)
     {
         const auto [first, last] = proofs.equal_range(name);
         for (auto proof = first; proof != last; ++proof)
@@ -166,9 +182,9 @@ protected:
         if (name == "RestrictAddressFamilies" && values.back().find("AF_INET") == std::string::npos)
             prove({"internet", "root"}, properties(name, values));
     }
-    void prove(const Probe& with, const Arguments& options) const
+    void prove(const Probe& with, const Arguments& options)
     {
-        const auto free = probe(with, *with.instead != 0 ? Arguments{with.instead} : Arguments{});
+        const auto& free = free_probe(with);
         EXPECT_EQ(free.status, 0) << options.front() << ": the probe " << with.name << " proves nothing: " << free.out
                                   << free.err;
         const auto bound = probe(with, options);
@@ -178,7 +194,8 @@ protected:
             << options.front() << ": " << bound.out << bound.err;
     }
 
-    const Container container;
+    const Container& container;
+    std::map<std::pair<std::string, Arguments>, Finished> free_probes;
 };
 
 TEST_F(Hardening, EveryOptionIsProvedOrNamed)

@@ -18,14 +18,10 @@ constexpr const char* rule = R"(polkit.addRule(function(action, subject) {
 
 class MainJob : public testing::Test {
 protected:
-    MainJob()
-    {
-        appliance.container().write("/etc/polkit-1/rules.d/50-test.rules", rule);
-        appliance.start_factory();
-    }
+    MainJob() { appliance.container().write("/etc/polkit-1/rules.d/50-test.rules", rule); }
     std::string as_alice(const Arguments& call) const { return appliance.failure(call, "alice"); }
 
-    const Appliance appliance{Appliance::Tcti::swtpm};
+    const Appliance appliance{Appliance::Factory::running, Appliance::Tcti::swtpm};
 };
 
 TEST_F(MainJob, A22_B1_B17_OverBusctlAsAnAllowedUser)

@@ -9,8 +9,7 @@ namespace {
 
 TEST(NetworkLess, A33_ADeviceIsPersonalizedByAHandedOverDescriptor)
 {
-    const Appliance appliance;
-    appliance.start_factory();
+    const Appliance appliance{Appliance::Factory::running};
     appliance.drop_in("imprintd.service",
                       appliance.container().read("/usr/share/doc/imprintd/examples/network-less.conf"));
     appliance.must("systemctl restart imprintd");

@@ -15,7 +15,6 @@ protected:
         for (const auto& package : built_packages())
             appliance.container().write("/root/old/" + package.filename().string(),
                                         to_string(read_file(package, 1 << 26).value()));
-        appliance.start_factory();
         appliance.make_operating();
         module = appliance.property("ModuleCertificate");
     }
@@ -35,7 +34,7 @@ protected:
         EXPECT_EQ(appliance.failure({"Connect", "sa{sv}", "", "0"}), "");
     }
 
-    const Appliance appliance;
+    const Appliance appliance{Appliance::Factory::running};
     std::string module; // its certificate
 };
 

@@ -32,7 +32,7 @@ protected:
                                   "pkcheck --action-id $action --process $$ >/dev/null 2>&1; echo -n $?; done; echo";
     std::size_t actions() const { return std::stoul(appliance.must("pkaction | grep -c org.imprint")); }
 
-    const Appliance appliance;
+    const Appliance appliance{Appliance::Factory::running};
 };
 
 TEST_F(Polkit, AnAdministratorIsAskedAtTheActiveConsoleAndNobodyElsewhere)
@@ -76,7 +76,6 @@ TEST_F(Polkit, TheExamplesRulesGiveWhatTheySay)
 
 TEST_F(Polkit, WithoutItOnlyRootChangesAnything)
 {
-    appliance.start_factory();
     appliance.must("systemctl mask --now polkit");
     const auto refused = appliance.failure({"Personalize", "sa{sv}", Appliance::station, "0"}, "alice");
     EXPECT_NE(refused.find("polkit or the bus cannot tell"), std::string::npos) << refused;
@@ -93,7 +92,6 @@ TEST_F(Polkit, Attack23_ACallerThatVanishesInTheMiddleGetsNothing)
 {
     appliance.container().write("/etc/polkit-1/rules.d/50-test.rules",
                                 "polkit.addRule(function(action, subject) { return polkit.Result.YES; });\n");
-    appliance.start_factory();
     ASSERT_EQ(appliance.personalize(), "");
     // The real thing stands still, also where it would have been started by this very question.
     appliance.must("busctl call org.freedesktop.PolicyKit1 /org/freedesktop/PolicyKit1/Authority "
