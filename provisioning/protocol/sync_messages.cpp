@@ -2,6 +2,7 @@
 #include "provisioning/protocol/sync_messages.h"
 
 #include "daemon/structures/name.h"
+#include "provisioning/protocol/introduction.h"
 #include "provisioning/protocol/parse_as.h"
 
 #include <algorithm>
@@ -31,7 +32,11 @@ bool is_time(std::int64_t seconds) { return seconds >= 0 && seconds < latest; }
 
 bool is_number(std::uint64_t number) { return number > 0 && number <= max_number; }
 
-bool is_word(const std::string& text) { return !text.empty() && text.size() <= max_word; }
+// It goes into listings, where a newline would begin an entry that nobody made.
+bool is_printable(const std::string& text, std::size_t limit)
+{
+    return text.size() <= limit && std::ranges::all_of(text, [](char c) { return c >= ' ' && c <= '~'; });
+}
 
 bool is_database(const std::string& id)
 {
@@ -55,7 +60,7 @@ bool good(const RecordName& m)
 
 bool good(const UseName& m)
 {
-    return none_unknown(m) && is_word(m.selector()) && structures::is_chip_identifier(m.chip_identifier()) &&
+    return none_unknown(m) && is_selector(m.selector()) && structures::is_chip_identifier(m.chip_identifier()) &&
         is_number(m.sequence());
 }
 
@@ -85,16 +90,17 @@ bool good(const SyncRevocations& m)
 
 bool good(const SyncUse& m)
 {
-    return none_unknown(m) && is_word(m.selector()) && (m.kind() == "tan" || m.kind() == "ticket") &&
+    return none_unknown(m) && is_selector(m.selector()) && (m.kind() == "tan" || m.kind() == "ticket") &&
         structures::is_chip_identifier(m.chip_identifier()) && is_number(m.sequence()) && is_time(m.used()) &&
-        is_time(m.issued()) && is_time(m.expires()) && m.issuer().size() <= max_word && m.reason().size() <= max_text;
+        is_time(m.issued()) && is_time(m.expires()) && is_printable(m.issuer(), max_word) &&
+        is_printable(m.reason(), max_text);
 }
 
 bool good(const SyncAudit& m)
 {
-    return none_unknown(m) && is_number(m.id()) && is_time(m.time()) && is_word(m.event()) &&
-        m.chip().size() <= max_word && m.peer().size() <= max_word && m.reason().size() <= max_word &&
-        m.detail().size() <= max_text;
+    return none_unknown(m) && is_number(m.id()) && is_time(m.time()) && !m.event().empty() &&
+        is_printable(m.event(), max_word) && is_printable(m.chip(), max_word) && is_printable(m.peer(), max_word) &&
+        is_printable(m.reason(), max_word) && m.detail().size() <= max_text;
 }
 
 bool good(const SyncItem& m)

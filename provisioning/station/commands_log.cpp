@@ -51,7 +51,7 @@ void print(const std::vector<AuditEntry>& entries)
 {
     for (const auto& entry : entries)
         std::cout << utc(entry.time) << ' ' << entry.event << ' ' << (entry.chip.empty() ? "-" : entry.chip) << ' '
-                  << entry.peer << ' ' << (entry.reason.empty() ? "-" : entry.reason) << ' '
+                  << server::printable(entry.peer) << ' ' << (entry.reason.empty() ? "-" : entry.reason) << ' '
                   << server::printable(entry.detail)
                   << (entry.origin.empty() ? "" : " (at " + server::printable(entry.origin) + ")") << '\n';
 }
@@ -63,10 +63,10 @@ std::string json_of(const std::vector<AuditEntry>& entries)
         all.push_back({{"time", utc(entry.time)},
                        {"event", entry.event},
                        {"chip", entry.chip},
-                       {"peer", entry.peer},
+                       {"peer", server::printable(entry.peer)},
                        {"reason", entry.reason},
                        {"detail", server::printable(entry.detail)},
-                       {"origin", entry.origin}});
+                       {"origin", server::printable(entry.origin)}});
     return all.dump(2);
 }
 

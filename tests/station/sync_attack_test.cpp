@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a hostile mobile unit makes up is not taken, and a hostile main station ends nothing but the synchronization.
+#include "provisioning/station/commands.h"
 #include "tests/station/sync_fixture.h"
+
+#include <nlohmann/json.hpp>
 
 namespace imprint::test {
 
@@ -88,6 +91,69 @@ TEST_F(Sync, Attack44_AuditEntriesAreTheSendersOwn)
     EXPECT_TRUE(reply.last);
     EXPECT_EQ(protocol::refusal_of(protocol::parse_sync(reply.message).or_throw().refused()).reason,
               Reason::malformed_message);
+}
+
+// A stolen laptop is believed what it did, and not more than that: it must not be able to make up the entries of
+// others, nor blind whoever lists them.
+TEST_F(Sync, Attack36_AUnitsWordsArePrintable)
+{
+    using Item = protocol::SyncItem;
+    using Set = void (*)(Item&, const std::string&);
+    constexpr std::array<Set, 7> changes{
+        [](Item& item, const std::string& text) { item.mutable_audit()->set_event(text); },
+        [](Item& item, const std::string& text) { item.mutable_audit()->set_chip(text); },
+        [](Item& item, const std::string& text) { item.mutable_audit()->set_peer(text); },
+        [](Item& item, const std::string& text) { item.mutable_audit()->set_reason(text); },
+        [](Item& item, const std::string& text) { item.mutable_use()->set_selector(text); },
+        [](Item& item, const std::string& text) { item.mutable_use()->set_issuer(text); },
+        [](Item& item, const std::string& text) { item.mutable_use()->set_reason(text); },
+    };
+    const auto with = [&](std::size_t i, const std::string& text) {
+        protocol::SyncBatch batch;
+        batch.set_database(store.database_id());
+        auto& item = *batch.add_items();
+        changes[i](item, "7Q2MX11");
+        if (item.has_audit()) {
+            item.mutable_audit()->set_id(i + 1);
+            item.mutable_audit()->set_event("granted");
+        } else {
+            item.mutable_use()->set_selector("7Q2MX1" + std::to_string(i));
+            item.mutable_use()->set_kind("tan");
+            item.mutable_use()->set_chip_identifier(std::string(64, 'a'));
+            item.mutable_use()->set_sequence(3);
+        }
+        if (!text.empty())
+            changes[i](item, text);
+        return send(batch).or_throw().has_refused();
+    };
+    for (std::size_t i = 0; i < changes.size(); ++i) {
+        EXPECT_FALSE(with(i, "")) << i;
+        for (const auto* text : {"granted\n2031-01-01T00:00:00Z", "\x1b[2J", "\x7f", "\xff", "\xc2\x85"})
+            EXPECT_TRUE(with(i, text)) << i << " " << hex(as_bytes(text));
+    }
+}
+
+// A detail has the words of libraries and certificates, in any language: it is one entry wherever it is shown.
+TEST_F(Sync, Attack36_WhateverAnEntryHoldsItIsShownAsOne)
+{
+    protocol::SyncBatch batch;
+    batch.set_database(store.database_id());
+    auto& audit = *batch.add_items()->mutable_audit();
+    audit.set_id(1);
+    audit.set_event("refused");
+    audit.set_detail("Gr\xc3\xbc\xc3\x9f"
+                     "e\n\x1b[2J\xff");
+    EXPECT_EQ(judged(batch).first, SyncOutcome::taken);
+    main.audit({.time = now, .event = "refused", .peer = "unix:/\n\xff", .detail = "x", .origin = ""});
+    const auto shown = [&](bool json) {
+        testing::internal::CaptureStdout();
+        station::show_audit(main, json);
+        return testing::internal::GetCapturedStdout();
+    };
+    const auto text = shown(false);
+    EXPECT_EQ(static_cast<std::size_t>(std::ranges::count(text, '\n')), main.audit_log().size());
+    EXPECT_TRUE(std::ranges::all_of(text, [](char c) { return c == '\n' || (c >= ' ' && c <= '~'); })) << text;
+    EXPECT_EQ(nlohmann::json::parse(shown(true)).size(), main.audit_log().size());
 }
 
 TEST_F(Sync, Attack17_BatchesAndItemsAreBounded)
