@@ -61,22 +61,6 @@ void to_stderr(Priority priority, std::string_view message, const Fields& fields
 
 } // namespace
 
-std::string printable(std::string_view text)
-{
-    static constexpr std::string_view digits = "0123456789abcdef";
-    std::string out;
-    for (const char c : text) {
-        const auto byte = static_cast<unsigned char>(c);
-        if (c == '\\')
-            out += "\\\\";
-        else if (byte >= 0x20 && byte <= 0x7e)
-            out += c;
-        else
-            (out += "\\x") += {digits[byte >> 4U], digits[byte & 15U]};
-    }
-    return out;
-}
-
 void log(Priority priority, std::string_view message, const Fields& fields) noexcept
 try {
     if (stderr_is_journal())

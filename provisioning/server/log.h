@@ -4,6 +4,7 @@
 #pragma once
 
 #include "daemon/base/error.h"
+#include "provisioning/server/printable.h"
 
 #include <functional>
 #include <string>
@@ -26,8 +27,5 @@ void report(std::string_view program, const Refusal& refusal) noexcept;
 
 // The whole of a main(): what `run` throws is reported, and the exit status is 1.
 int run_program(std::string_view program, const std::function<int()>& run) noexcept;
-
-// The text with everything but printable ASCII as \xNN, and backslashes doubled.
-std::string printable(std::string_view text);
 
 } // namespace imprint::server

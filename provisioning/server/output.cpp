@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "provisioning/server/output.h"
 
+#include "provisioning/server/printable.h"
+
 #include <nlohmann/json.hpp>
 
 #include <array>
@@ -24,14 +26,14 @@ void print_failure(std::string_view program, const Refusal& failure, bool json)
     if (json) {
         const nlohmann::ordered_json error{{"reason", name(failure.reason)},
                                            {"what", sentence(failure.reason)},
-                                           {"why", failure.detail},
+                                           {"why", printable(failure.detail)},
                                            {"advice", hint(failure.reason)}};
         std::cout << nlohmann::ordered_json{{"error", error}}.dump(2) << std::endl;
         return;
     }
     std::cerr << program << ": " << sentence(failure.reason) << " (" << name(failure.reason) << ")\n";
     if (!failure.detail.empty())
-        std::cerr << "  Why:        " << failure.detail << "\n";
+        std::cerr << "  Why:        " << printable(failure.detail) << "\n";
     std::cerr << "  What to do: " << hint(failure.reason) << std::endl;
 }
 

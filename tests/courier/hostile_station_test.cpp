@@ -4,6 +4,7 @@
 
 #include "provisioning/protocol/courier_messages.h"
 #include "provisioning/protocol/framing.h"
+#include "tests/courier/fixture.h"
 #include "tests/support/process.h"
 #include "tests/support/reason.h"
 #include "tests/tls/server.h"
@@ -72,6 +73,7 @@ protected:
 
     TestPki pki;
     Certified alice = pki.station_operator("Alice");
+    TemporaryDirectory directory;
     courier::Introduction got;
 };
 
@@ -95,6 +97,31 @@ TEST_F(HostileStation, Attack36_WhatIsNoIntroductionGoesToNobody)
     EXPECT_EQ(judge(answer(ticket(), "two words")), Reason::malformed_message);
     EXPECT_EQ(judge(answer(ticket(), "a\nb")), Reason::malformed_message);
     EXPECT_EQ(judge(answer(ticket(), std::string(256, 'x'))), Reason::malformed_message);
+}
+
+// Who stands in the station's place chooses the name in its certificate; what tells of it goes to a person's terminal.
+TEST_F(HostileStation, Attack36_ANameIsShownWithoutItsControlBytes)
+{
+    const TestPki foreign;
+    const auto named = foreign.server(pki::Role::station_tls, "\x1b]0;title\x07\nAll is well");
+    const auto files = write_courier(directory, "alice", pki, alice);
+    write_file(directory / "tls.pem", pki::to_pem({named.certificate}));
+    pki::store_key(directory / "tls.key", named.key.get(), std::nullopt);
+    Process impostor(Arguments{"openssl", "s_server", "-www", "-accept", "127.0.0.1:0", "-alpn",
+                               std::string(protocol::courier_alpn), "-cert", directory / "tls.pem", "-key",
+                               directory / "tls.key"});
+    const auto address = impostor.line_after("ACCEPT ").value();
+    for (const bool json : {false, true}) {
+        Arguments call{IMPRINT_COURIER, "--station", address, "--directory", files, "tan"};
+        if (json)
+            call.insert(call.begin() + 1, "--json");
+        const auto finished = run(call);
+        EXPECT_NE(finished.status, 0);
+        const auto told = finished.out + finished.err;
+        EXPECT_NE(told.find("All is well"), std::string::npos) << told;
+        EXPECT_EQ(told.find("\nAll is well"), std::string::npos) << told;
+        EXPECT_TRUE(std::ranges::all_of(told, [](char c) { return c == '\n' || (c >= ' ' && c <= '~'); })) << told;
+    }
 }
 
 TEST_F(HostileStation, Attack17_OddMessagesAreRefused)
