@@ -2,6 +2,7 @@
 #include "daemon/lifecycle/store.h"
 
 #include "daemon/base/file.h"
+#include "daemon/pki/certificate.h"
 #include "daemon/protobuf/canonical.h"
 #include "daemon/structures/name.h"
 
@@ -49,10 +50,23 @@ bool sound(const Chip& chip)
         (chip.preparing() || !chip.storage_key_name().empty());
 }
 
+bool readable(const std::string& certificate) { return bool(pki::Certificate::from_der(as_bytes(certificate))); }
+
+// Whoever shows or uses a certificate need not doubt it.
+bool sound_certificates(const Personalization& file)
+{
+    const auto readable_if_there = [](const auto& key) {
+        return key.certificate().empty() || readable(key.certificate());
+    };
+    return readable(file.identity_certificate()) && std::ranges::all_of(file.certificates(), readable) &&
+        std::ranges::all_of(file.keys(), readable_if_there) &&
+        file.has_module_key() == !file.module_key().certificate().empty() && readable_if_there(file.module_key());
+}
+
 bool sound(const Personalization& file)
 {
     const bool parent = !file.parent().object().empty() && !file.parent().sensitive().empty();
-    return file.sequence() % 2 == 1 && !file.record().empty() && !file.identity_certificate().empty() &&
+    return file.sequence() % 2 == 1 && !file.record().empty() && sound_certificates(file) &&
         parent == file.has_parent() && parent == std::ranges::any_of(file.keys(), &DataKey::key_file);
 }
 
@@ -219,6 +233,8 @@ std::optional<Personalization> Store::personalization(std::uint64_t sequence) co
     auto file = read<Personalization>(path);
     if (file && file->sequence() != sequence)
         throw Error(Reason::storage_failed, path.string() + " is the file of another epoch");
+    if (file && !file->has_module_key())
+        throw Error(Reason::storage_failed, path.string() + " is without the module key of its epoch");
     return file;
 }
 

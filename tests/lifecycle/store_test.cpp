@@ -3,6 +3,7 @@
 #include "daemon/lifecycle/store.h"
 #include "daemon/structures/name.h"
 #include "tests/support/process.h"
+#include "tests/support/test_pki.h"
 
 #include <gtest/gtest.h>
 
@@ -23,13 +24,21 @@ Chip chip()
     return chip;
 }
 
+std::string certificate()
+{
+    static const test::TestPki pki;
+    static const std::string der = to_string(pki.station_tls.certificate.der());
+    return der;
+}
+
 Personalization personalization(std::uint64_t sequence, bool receipt = true)
 {
     Personalization file;
     file.set_chip_identifier(chip_identifier);
     file.set_sequence(sequence);
-    file.set_identity_certificate("certificate");
+    file.set_identity_certificate(certificate());
     file.mutable_module_key()->set_object("object");
+    file.mutable_module_key()->set_certificate(certificate());
     file.add_keys()->set_label("key");
     file.set_record("record " + std::to_string(sequence));
     file.set_receipt(receipt);
@@ -85,6 +94,32 @@ TEST_F(Directory, AParentStandsThereExactlyWhereKeysAreUnderIt)
         file.mutable_parent()->Clear();
         file.mutable_keys(0)->clear_key_file();
     })) << "empty";
+}
+
+// Under a digest that is right: what cannot be read would stop whoever shows it, and with it the daemon.
+TEST_F(Directory, Attack16_ACertificateThatCannotBeReadIsDamage)
+{
+    const std::vector<std::function<void(Personalization&)>> changes{
+        [](auto& file) { file.set_identity_certificate("certificate"); },
+        [](auto& file) { file.clear_identity_certificate(); },
+        [](auto& file) { file.mutable_module_key()->set_certificate("certificate"); },
+        [](auto& file) { file.mutable_module_key()->clear_certificate(); },
+        [](auto& file) { file.add_certificates("certificate"); },
+        [](auto& file) { file.mutable_keys(0)->set_certificate("certificate"); },
+    };
+    for (std::size_t i = 0; i < changes.size(); ++i) {
+        auto file = personalization(7);
+        changes[i](file);
+        store.save(file);
+        store.save_recovered(file);
+        EXPECT_EQ(store.load().damaged.size(), 2U) << i;
+    }
+    auto file = personalization(7);
+    file.clear_module_key();
+    store.save(file);
+    store.save_recovered(file);
+    ASSERT_EQ(store.load().damaged.size(), 1U) << "after TPM2_Clear there is none";
+    EXPECT_TRUE(store.load().recovered);
 }
 
 TEST_F(Directory, A32_TransactionKeysGoWithTheirEpoch)
