@@ -4,10 +4,9 @@
 #include "daemon/pki/identity.h"
 
 #include <set>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <set>
 
 namespace imprint::dbus {
 
@@ -21,6 +20,13 @@ void expect(int result, const char* what)
 {
     if (result < 0)
         refuse(std::string(what) + ": " + std::strerror(-result));
+}
+
+bool is_stream(int socket)
+{
+    int type = 0;
+    socklen_t size = sizeof type;
+    return getsockopt(socket, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM;
 }
 
 // In the message's own memory.
@@ -154,8 +160,8 @@ Fd read_descriptor(sd_bus_message* call)
     struct stat info { };
     if (fstat(borrowed, &info) != 0)
         refuse(std::string("the descriptor cannot be examined: ") + std::strerror(errno));
-    if (!S_ISSOCK(info.st_mode) && isatty(borrowed) == 0)
-        refuse("the descriptor is neither a socket nor a terminal line");
+    if (!(S_ISSOCK(info.st_mode) && is_stream(borrowed)) && isatty(borrowed) == 0)
+        refuse("the descriptor is neither a stream socket nor a terminal line");
     return duplicate(borrowed);
 }
 

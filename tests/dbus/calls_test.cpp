@@ -7,7 +7,10 @@
 #include <array>
 #include <csignal>
 #include <fcntl.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace imprint::test {
@@ -126,7 +129,7 @@ TEST_F(Calls, A34_OddIntroductionsAreNamedBeforeAnythingIsConnected)
     EXPECT_EQ(device.log().find(ticket), std::string::npos);
 }
 
-TEST_F(Calls, AnOversizedRecordIsNotEvenTaken)
+TEST_F(Calls, Attack24_AnOversizedRecordIsNotEvenTaken)
 {
     setenv("DBUS_SYSTEM_BUS_ADDRESS", device.bus().address().c_str(), 1);
     sd_bus* bus = nullptr;
@@ -253,17 +256,49 @@ TEST_F(Calls, ADescriptorWorksLikeAnAddress)
     EXPECT_EQ(end_of(hanging, "hanging"), "org.imprint.Error.ConnectionLost");
 }
 
-TEST_F(Calls, Attack24_OnlySocketsAndLinesAreTaken)
+// What a caller might have the daemon read or write in its own place: each is refused unread, and stays as it was.
+TEST_F(Calls, Attack24_OnlyStreamsAndLinesAreTaken)
 {
     write_file(files / "regular", as_bytes("text"));
-    for (const auto* path : {"/dev/null", "/proc/self/status", "/tmp"}) {
-        const Fd fd(open(path, O_RDONLY | O_CLOEXEC));
+    write_file(files / "huge", as_bytes("text"));
+    std::filesystem::resize_file(files / "huge", std::uintmax_t{1} << 40U);
+    std::filesystem::create_symlink(files / "regular", files / "link");
+    ASSERT_EQ(mkfifo((files / "fifo").c_str(), 0600), 0);
+    std::array<int, 2> pipe_ends{};
+    ASSERT_EQ(pipe2(pipe_ends.data(), O_CLOEXEC), 0);
+    const Fd other_end(pipe_ends[1]);
+    const auto open_file = [](const std::filesystem::path& path, int flags) {
+        return Fd(open(path.c_str(), flags | O_CLOEXEC));
+    };
+    const auto sealed = [] {
+        Fd memory(memfd_create("sealed", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+        EXPECT_EQ(write(memory.get(), "text", 4), 4);
+        EXPECT_EQ(fcntl(memory.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL), 0);
+        return memory;
+    };
+    std::vector<std::pair<const char*, Fd>> all;
+    all.emplace_back("a regular file", open_file(files / "regular", O_RDWR));
+    all.emplace_back("a huge file", open_file(files / "huge", O_RDWR));
+    all.emplace_back("a symbolic link", open_file(files / "link", O_PATH | O_NOFOLLOW));
+    all.emplace_back("a FIFO", open_file(files / "fifo", O_RDWR | O_NONBLOCK));
+    all.emplace_back("a pipe", Fd(pipe_ends[0]));
+    all.emplace_back("a sealed memfd", sealed());
+    all.emplace_back("an event", Fd(eventfd(0, EFD_CLOEXEC)));
+    all.emplace_back("a directory", open_file("/tmp", O_RDONLY));
+    all.emplace_back("no line", open_file("/dev/null", O_RDWR));
+    all.emplace_back("the caller's own /proc", open_file("/proc/self/status", O_RDONLY));
+    all.emplace_back("datagrams", Fd(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)));
+    for (const auto& [what, fd] : all) {
+        ASSERT_TRUE(fd) << what;
         auto call = start_call("PersonalizeWithDescriptor", {"handle " + std::to_string(fd.get()), no_options},
                                "refused", {fd.get()});
-        EXPECT_EQ(end_of(call, "refused"), "org.imprint.Error.InvalidArgument") << path;
+        EXPECT_EQ(end_of(call, "refused"), "org.imprint.Error.InvalidArgument") << what;
         remove_file(device.directory() / "refused");
     }
     EXPECT_EQ(device.property("State"), "s \"blank\"");
+    EXPECT_EQ(read_file(files / "regular", 16), to_bytes("text"));
+    char byte = 0;
+    EXPECT_EQ(read(all[3].second.get(), &byte, 1), -1) << "nothing was written";
 }
 
 TEST_F(Calls, ErrorsSayWhatToDo)
