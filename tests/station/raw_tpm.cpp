@@ -2,6 +2,8 @@
 #include "tests/station/raw_tpm.h"
 
 #include "daemon/structures/marshal.h"
+#include "daemon/structures/policy.h"
+#include "daemon/structures/templates.h"
 
 namespace imprint::test {
 
@@ -83,7 +85,7 @@ structures::Attestation RawTpm::certify_index(const TPMS_NV_PUBLIC& index, Bytes
     return attestation(*attest, *signature);
 }
 
-RawTpm::Clone RawTpm::clone(const TPMT_PUBLIC& area_template, ESYS_TR hierarchy, BytesView qualifying_data)
+std::pair<ESYS_TR, TPMT_PUBLIC> RawTpm::primary(const TPMT_PUBLIC& area_template, ESYS_TR hierarchy)
 {
     const TPM2B_SENSITIVE_CREATE sensitive{};
     const TPM2B_PUBLIC area{.size = 0, .publicArea = area_template};
@@ -95,6 +97,12 @@ RawTpm::Clone RawTpm::clone(const TPMT_PUBLIC& area_template, ESYS_TR hierarchy,
                              &outside, &pcrs, &object, &made, nullptr, nullptr, nullptr),
           "create a primary");
     const Received<TPM2B_PUBLIC> owned_area(made);
+    return {object, made->publicArea};
+}
+
+RawTpm::Clone RawTpm::clone(const TPMT_PUBLIC& area_template, ESYS_TR hierarchy, BytesView qualifying_data)
+{
+    const auto [object, area] = primary(area_template, hierarchy);
     const auto data = structures::to_tpm2b<TPM2B_DATA>(qualifying_data);
     TPM2B_ATTEST* attest = nullptr;
     TPMT_SIGNATURE* signature = nullptr;
@@ -104,7 +112,70 @@ RawTpm::Clone RawTpm::clone(const TPMT_PUBLIC& area_template, ESYS_TR hierarchy,
     const Received<TPM2B_ATTEST> owned_attest(attest);
     const Received<TPMT_SIGNATURE> owned_signature(signature);
     check(Esys_FlushContext(esys_, object), "flush");
-    return {owned_area->publicArea, attestation(*attest, *signature)};
+    return {area, attestation(*attest, *signature)};
+}
+
+ESYS_TR RawTpm::policy_session()
+{
+    constexpr TPMT_SYM_DEF plain{.algorithm = TPM2_ALG_NULL, .keyBits = {}, .mode = {}};
+    ESYS_TR session = ESYS_TR_NONE;
+    check(Esys_StartAuthSession(esys_, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, nullptr,
+                                TPM2_SE_POLICY, &plain, TPM2_ALG_SHA256, &session),
+          "start a session");
+    check(Esys_TRSess_SetAttributes(esys_, session, 0, 0xff), "end it with its command");
+    return session;
+}
+
+ESYS_TR RawTpm::storage_session(TPM2_CC command)
+{
+    const ESYS_TR session = policy_session();
+    check(Esys_PolicyCommandCode(esys_, session, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, command), "policy");
+    TPML_DIGEST branches{};
+    for (const auto& branch : structures::storage_key_policy_branches())
+        branches.digests[branches.count++] = structures::to_tpm2b<TPM2B_DIGEST>(branch);
+    check(Esys_PolicyOR(esys_, session, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &branches), "policy");
+    return session;
+}
+
+RawTpm::Made RawTpm::create(const TPMT_PUBLIC& area_template, BytesView outside_info, BytesView qualifying_data,
+                            std::optional<ESYS_TR> hierarchy)
+{
+    const ESYS_TR parent = hierarchy ? primary(structures::storage_key_template(), *hierarchy).first
+                                     : persistent(tpm::Settings().storage_key);
+    const TPM2B_SENSITIVE_CREATE sensitive{};
+    const TPM2B_PUBLIC area{.size = 0, .publicArea = area_template};
+    const auto outside = structures::to_tpm2b<TPM2B_DATA>(outside_info);
+    const TPML_PCR_SELECTION pcrs{};
+    TPM2B_PRIVATE* made_private = nullptr;
+    TPM2B_PUBLIC* made = nullptr;
+    TPM2B_CREATION_DATA* creation = nullptr;
+    TPM2B_DIGEST* hash = nullptr;
+    TPMT_TK_CREATION* ticket = nullptr;
+    check(Esys_Create(esys_, parent, storage_session(TPM2_CC_Create), ESYS_TR_NONE, ESYS_TR_NONE, &sensitive, &area,
+                      &outside, &pcrs, &made_private, &made, &creation, &hash, &ticket),
+          "create a key");
+    const Received<TPM2B_PRIVATE> owned_private(made_private);
+    const Received<TPM2B_PUBLIC> owned_area(made);
+    const Received<TPM2B_CREATION_DATA> owned_creation(creation);
+    const Received<TPM2B_DIGEST> owned_hash(hash);
+    const Received<TPMT_TK_CREATION> owned_ticket(ticket);
+    ESYS_TR object = ESYS_TR_NONE;
+    check(Esys_Load(esys_, parent, storage_session(TPM2_CC_Load), ESYS_TR_NONE, ESYS_TR_NONE, made_private, made,
+                    &object),
+          "load a key");
+    const auto data = structures::to_tpm2b<TPM2B_DATA>(qualifying_data);
+    TPM2B_ATTEST* attest = nullptr;
+    TPMT_SIGNATURE* signature = nullptr;
+    check(Esys_CertifyCreation(esys_, identity_key_, object, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &data, hash,
+                               &own_scheme, ticket, &attest, &signature),
+          "certify a creation");
+    const Received<TPM2B_ATTEST> owned_attest(attest);
+    const Received<TPMT_SIGNATURE> owned_signature(signature);
+    check(Esys_FlushContext(esys_, object), "flush");
+    if (hierarchy)
+        check(Esys_FlushContext(esys_, parent), "flush");
+    const Bytes sized = structures::marshal(*creation);
+    return {made->publicArea, Bytes(sized.begin() + 2, sized.end()), attestation(*attest, *signature)};
 }
 
 structures::Attestation RawTpm::quote(BytesView qualifying_data)
@@ -128,11 +199,7 @@ TSS2_RC RawTpm::activate_public_only(const TPMT_PUBLIC& key, const structures::C
     ESYS_TR object = ESYS_TR_NONE;
     check(Esys_LoadExternal(esys_, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, nullptr, &area, ESYS_TR_RH_OWNER, &object),
           "load the public part");
-    constexpr TPMT_SYM_DEF plain{.algorithm = TPM2_ALG_NULL, .keyBits = {}, .mode = {}};
-    ESYS_TR session = ESYS_TR_NONE;
-    check(Esys_StartAuthSession(esys_, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, nullptr,
-                                TPM2_SE_POLICY, &plain, TPM2_ALG_SHA256, &session),
-          "start a session");
+    const ESYS_TR session = policy_session();
     check(Esys_PolicySecret(esys_, ESYS_TR_RH_ENDORSEMENT, session, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE,
                             nullptr, nullptr, nullptr, 0, nullptr, nullptr),
           "satisfy the EK's policy");

@@ -21,6 +21,15 @@ public:
         structures::Attestation certified;
     };
     Clone clone(const TPMT_PUBLIC& area_template, ESYS_TR hierarchy, BytesView qualifying_data);
+    // A key of this template under the chip storage key, with an honest creation proof of it; `hierarchy`: under a
+    // clone of the storage key there.
+    struct Made {
+        TPMT_PUBLIC area;
+        Bytes creation_data; // TPMS_CREATION_DATA
+        structures::Attestation creation;
+    };
+    Made create(const TPMT_PUBLIC& area_template, BytesView outside_info, BytesView qualifying_data,
+                std::optional<ESYS_TR> hierarchy = {});
     // TPM2_Quote by the identity key.
     structures::Attestation quote(BytesView qualifying_data);
     // Loads only the public part of a key and tries to open a credential that was made for it and the RSA EK of a
@@ -29,6 +38,10 @@ public:
 
 private:
     ESYS_TR persistent(TPM2_HANDLE handle);
+    std::pair<ESYS_TR, TPMT_PUBLIC> primary(const TPMT_PUBLIC& area_template, ESYS_TR hierarchy);
+    ESYS_TR policy_session();
+    // For one command with the chip storage key.
+    ESYS_TR storage_session(TPM2_CC command);
     tpm::Connection connection_;
     ESYS_CONTEXT* esys_;
     ESYS_TR identity_key_;
