@@ -46,6 +46,32 @@ Error no_key(const std::string& uri, bool with_passphrase)
     return openssl_error(Reason::not_configured, "no private key could be read from " + uri + " (" + hint + "?)");
 }
 
+UiMethod answering_ui()
+{
+    UiMethod ui(UI_UTIL_wrap_read_pem_callback(answer_passphrase, 0));
+    require(ui != nullptr, "cannot prepare the passphrase");
+    return ui;
+}
+
+void* pointer(const std::optional<Secret>& passphrase)
+{
+    return passphrase ? const_cast<Secret*>(&*passphrase) : nullptr;
+}
+
+Key first_key(const Store& store, const std::string& source, bool with_passphrase)
+{
+    if (!store || OSSL_STORE_expect(store.get(), OSSL_STORE_INFO_PKEY) != 1)
+        throw no_key(source, with_passphrase);
+    while (OSSL_STORE_eof(store.get()) == 0 && OSSL_STORE_error(store.get()) == 0) {
+        const StoreInfo info(OSSL_STORE_load(store.get()));
+        if (info && OSSL_STORE_INFO_get_type(info.get()) == OSSL_STORE_INFO_PKEY) {
+            ERR_clear_error();
+            return Key(OSSL_STORE_INFO_get1_PKEY(info.get()));
+        }
+    }
+    throw no_key(source, with_passphrase);
+}
+
 Owned<X509_SIG, X509_SIG_free> encrypted(PKCS8_PRIV_KEY_INFO* plain, const Secret& passphrase)
 {
     // The parameters of `openssl pkcs8 -scrypt`: more needs memory that OpenSSL does not allow by default.
@@ -117,20 +143,21 @@ Bytes spki(EVP_PKEY* key) { return encode<i2d_PUBKEY>(key); }
 Key load_key(const std::string& uri, const std::optional<Secret>& passphrase)
 {
     ERR_clear_error();
-    void* secret = passphrase ? const_cast<Secret*>(&*passphrase) : nullptr;
-    const UiMethod ui(UI_UTIL_wrap_read_pem_callback(answer_passphrase, 0));
-    require(ui != nullptr, "cannot prepare the passphrase");
-    const Store store(OSSL_STORE_open_ex(uri.c_str(), nullptr, nullptr, ui.get(), secret, nullptr, nullptr, nullptr));
-    if (!store || OSSL_STORE_expect(store.get(), OSSL_STORE_INFO_PKEY) != 1)
-        throw no_key(uri, passphrase.has_value());
-    while (OSSL_STORE_eof(store.get()) == 0 && OSSL_STORE_error(store.get()) == 0) {
-        const StoreInfo info(OSSL_STORE_load(store.get()));
-        if (info && OSSL_STORE_INFO_get_type(info.get()) == OSSL_STORE_INFO_PKEY) {
-            ERR_clear_error();
-            return Key(OSSL_STORE_INFO_get1_PKEY(info.get()));
-        }
-    }
-    throw no_key(uri, passphrase.has_value());
+    const auto ui = answering_ui();
+    return first_key(Store(OSSL_STORE_open_ex(uri.c_str(), nullptr, nullptr, ui.get(), pointer(passphrase), nullptr,
+                                              nullptr, nullptr)),
+                     uri, passphrase.has_value());
+}
+
+Key decode_key(const Secret& encoded, const std::string& source, const std::optional<Secret>& passphrase)
+{
+    ERR_clear_error();
+    const auto ui = answering_ui();
+    const Owned<BIO, BIO_free> bio(BIO_new_mem_buf(encoded.data(), static_cast<int>(encoded.size())));
+    require(bio != nullptr, "cannot prepare a key");
+    return first_key(Store(OSSL_STORE_attach(bio.get(), "file", nullptr, nullptr, ui.get(), pointer(passphrase),
+                                             nullptr, nullptr, nullptr)),
+                     source, passphrase.has_value());
 }
 
 void store_key(const std::filesystem::path& path, EVP_PKEY* key, const std::optional<Secret>& passphrase)

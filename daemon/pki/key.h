@@ -23,6 +23,8 @@ Bytes spki(EVP_PKEY* key);
 // Loads the private key at an OSSL_STORE URI (a plain path is a file). Throws Error(not_configured) with a hint
 // when it is not there, cannot be decrypted or is no private key.
 Key load_key(const std::string& uri, const std::optional<Secret>& passphrase);
+// The same for one that is in memory, as a file has it; `source` is where it was, for the message.
+Key decode_key(const Secret& encoded, const std::string& source, const std::optional<Secret>& passphrase);
 
 // PKCS#8 PEM, mode 0600, AES-256-CBC with scrypt/PBKDF2 where a passphrase is given. Never overwrites:
 // Error(storage_failed) if the file exists.

@@ -2,6 +2,7 @@
 #include "provisioning/central/credentials.h"
 
 #include "provisioning/server/pem.h"
+#include "provisioning/server/service_key.h"
 
 namespace imprint::central {
 
@@ -10,16 +11,17 @@ Credentials load_credentials(const std::filesystem::path& directory, const std::
 {
     constexpr auto maker = "imprint-authority central";
     const auto certificate = directory / "tls.pem";
-    const std::string uri = key_uri.empty() ? (directory / "tls.key").string() : key_uri;
+    const auto file = directory / "tls.key";
     Credentials credentials{.tls = server::read_chain(certificate, maker),
-                            .key = pki::load_key(uri, passphrase),
+                            .key = server::load_service_key("imprint-central", file, key_uri, passphrase),
                             .bundle = pki::trust_from_pem(server::read_pem(directory / "trust.pem", maker))};
     const auto& own = credentials.tls.front();
     const auto verified = pki::verify(own, credentials.tls, credentials.bundle, pki::Role::central, now);
     if (!verified)
         throw Error(verified.refusal().reason, certificate.string() + ": " + verified.refusal().detail);
     if (pki::spki(credentials.key.get()) != own.spki())
-        throw Error(Reason::not_configured, uri + " is not the key of " + certificate.string());
+        throw Error(Reason::not_configured,
+                    (key_uri.empty() ? file.string() : key_uri) + " is not the key of " + certificate.string());
     return credentials;
 }
 

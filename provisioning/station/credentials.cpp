@@ -2,6 +2,7 @@
 #include "provisioning/station/station.h"
 
 #include "provisioning/server/pem.h"
+#include "provisioning/server/service_key.h"
 
 #include <algorithm>
 
@@ -33,10 +34,10 @@ Pair load_pair(const CredentialSources& sources, const std::string& name, const 
                             role == pki::Role::identity_ca ? "imprint-authority station --delegate-identity-ca"
                                                            : "imprint-authority station");
     check_role(pem, chain, trust, role, now);
-    const std::string key_uri = uri.empty() ? (sources.directory / (name + ".key")).string() : uri;
-    auto key = pki::load_key(key_uri, sources.passphrase);
+    const std::filesystem::path file = sources.directory / (name + ".key");
+    auto key = server::load_service_key("imprint-station", file, uri, sources.passphrase);
     if (pki::spki(key.get()) != chain.front().spki())
-        throw Error(Reason::not_configured, key_uri + " is not the key of " + pem.string());
+        throw Error(Reason::not_configured, (uri.empty() ? file.string() : uri) + " is not the key of " + pem.string());
     return {std::move(chain), std::move(key)};
 }
 

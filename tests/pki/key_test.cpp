@@ -46,6 +46,19 @@ TEST_F(KeyFile, EncryptedNeedsItsPassphrase)
     EXPECT_NE(parsed.out.find("scrypt"), std::string::npos) << parsed.out;
 }
 
+TEST_F(KeyFile, CountsTheSameInMemory)
+{
+    store_key(path("plain"), key.get(), std::nullopt);
+    store_key(path("encrypted"), key.get(), passphrase);
+    const auto decoded = [this](const char* name, const std::optional<Secret>& with) {
+        return decode_key(read_secret_file(path(name), 65536).value(), name, with);
+    };
+    EXPECT_EQ(spki(decoded("plain", std::nullopt).get()), spki(key.get()));
+    EXPECT_EQ(spki(decoded("encrypted", passphrase).get()), spki(key.get()));
+    EXPECT_EQ(reason_of([&] { decoded("encrypted", std::nullopt); }), Reason::not_configured);
+    EXPECT_EQ(reason_of([] { decode_key(random_secret(100), "garbage", std::nullopt); }), Reason::not_configured);
+}
+
 TEST_F(KeyFile, IsNeverOverwritten)
 {
     store_key(path("key"), key.get(), std::nullopt);
