@@ -30,14 +30,17 @@ std::uint64_t highest(const std::filesystem::path& records)
     return highest;
 }
 
-// Of all the records in the directory, the one that the device will want.
+// Of all the records in the directory, the one that the device will want; the device finds out whether it is.
 std::filesystem::path choose(const std::filesystem::path& records, std::uint64_t epoch,
                              std::optional<std::uint64_t> sequence)
 {
-    const auto present = std::to_string(epoch);
-    if (sequence)
-        return records / std::to_string(*sequence);
-    return records / (std::filesystem::exists(records / present) ? present : std::to_string(highest(records)));
+    const auto wanted = records / std::to_string(sequence.value_or(epoch));
+    if (std::filesystem::exists(wanted))
+        return wanted;
+    if (const auto last = highest(records); last != 0 && !sequence)
+        return records / std::to_string(last);
+    const auto newest = records / "newest"; // as somebody fetched it who did not know its number
+    return std::filesystem::exists(newest) ? newest : wanted;
 }
 
 Bytes read_from_mirror(const std::filesystem::path& directory, const nlohmann::ordered_json& properties,

@@ -123,6 +123,11 @@ TEST_F(Recovery, B17_ByATechnicianWithAStick)
     lose_disk();
     expect_refused({"recover", directory.string()}, "record-outdated");
     std::filesystem::remove_all(directory / "v1" / "records" / chip());
+    std::filesystem::create_directories(directory / "v1" / "records" / chip());
+    write_file(directory / "v1" / "records" / chip() / "newest", as_bytes(record_of(chip())), 0644);
+    ASSERT_EQ(ctl({"recover", directory.string()}), "") << "fetched without knowing its number";
+    lose_disk();
+    std::filesystem::remove_all(directory / "v1" / "records" / chip());
     expect_refused({"recover", directory.string()}, "record-not-found");
 }
 
