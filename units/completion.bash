@@ -4,9 +4,9 @@
 # The help of a command, a line each: "command NAME", "flag NAME" or "option NAME" (that takes a value).
 _@program@_help() {
     LC_ALL=C "$@" --help 2>/dev/null | awk '
-        /^[A-Z][a-z]+:/ { section = $1 }
+        /^ *[A-Z][a-z]+:$/ { section = $1 } # those of a group are indented
         section == "Subcommands:" && /^  [a-z]/ { print "command", $1 }
-        section == "Options:" && /^  -/ {
+        section == "Options:" && /^(  )?  -/ {
             kind = $2 ~ /^([A-Z]+([:=[].*)?)$/ || $1 == "--config" ? "option" : "flag"
             count = split($1, names, ",")
             for (i = 1; i <= count; ++i) print kind, names[i]

@@ -10,9 +10,9 @@ _@program@_help() {
             for (i = 1; i <= count; ++i) print kind, names[i] ":" text
             count = 0
         }
-        /^[A-Z][a-z]+:/ { section = $1 }
+        /^ *[A-Z][a-z]+:$/ { section = $1 } # those of a group are indented
         section == "Subcommands:" && /^  [a-z]/ { print "command", $1 ":" trimmed(substr($0, 3 + length($1))) }
-        section == "Options:" && /^  -/ {
+        section == "Options:" && /^(  )?  -/ {
             flush()
             kind = $2 ~ /^([A-Z]+([:=[].*)?)$/ || $1 == "--config" ? "option" : "flag"
             count = split($1, names, ",")

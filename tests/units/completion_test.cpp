@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Completion in both shells against what each command's --help says: everything, and nothing else.
 #include "tests/support/process.h"
+#include "tests/units/help.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <set>
 #include <sstream>
 
 namespace imprint::test {
@@ -14,35 +14,6 @@ namespace {
 using testing::Contains;
 
 const std::filesystem::path build = IMPRINT_BUILD;
-using Words = std::set<std::string>;
-
-struct Help {
-    std::vector<std::string> commands;
-    Words options;
-};
-
-// The first words of the indented lines, by section.
-Help help_of(const std::filesystem::path& program, const Arguments& command)
-{
-    Arguments call{program};
-    call.insert(call.end(), command.begin(), command.end());
-    call.emplace_back("--help");
-    Help help;
-    std::string section;
-    std::istringstream lines(run(call).out);
-    for (std::string line; std::getline(lines, line);) {
-        if (!line.empty() && line.front() != ' ')
-            section = line;
-        else if (section == "Subcommands:" && line.size() > 2 && line[2] != ' ')
-            help.commands.push_back(line.substr(2, line.find(' ', 2) - 2));
-        else if (section == "Options:" && line.starts_with("  -")) {
-            std::istringstream names(line.substr(2, line.find(' ', 2) - 2));
-            for (std::string name; std::getline(names, name, ',');)
-                help.options.insert(name);
-        }
-    }
-    return help;
-}
 
 // Calls the completion with the words of a command line, of which the last one is being typed, and prints what it
 // offers, one a line. What the shells would have around it is put in its place.
