@@ -1,34 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
-// The client of QEMU's guest agent: programs in a virtual machine, over a line that needs neither network nor login.
+// Programs in a virtual machine, over a serial line that needs neither network nor login. Behind it is guest-agent.
 #pragma once
 
 #include "tests/support/process.h"
-
-#include <nlohmann/json_fwd.hpp>
 
 namespace imprint::test {
 
 class GuestAgent {
 public:
-    // `socket`: QEMU's end of the line. Returns when the agent behind it answers; throws std::runtime_error after
-    // `limit`.
-    GuestAgent(const std::filesystem::path& socket, std::chrono::seconds limit);
+    // `line`: a socket that is our end of the line. Returns when the guest listens at its own; throws
+    // std::runtime_error after `limit`.
+    GuestAgent(Fd line, std::chrono::seconds limit);
 
-    // Starts a shell script; its number.
-    std::int64_t start(const std::string& script, const std::string& input = {});
-    // What became of it, once it has ended.
-    std::optional<Finished> ended(std::int64_t number);
+    // A shell script, to its end; nothing if the descriptor `interruption` becomes readable before. Throws
+    // std::runtime_error when the line is dead, and after `limit`.
+    std::optional<Finished> run(const std::string& script, const std::string& input, std::chrono::seconds limit,
+                                int interruption = -1);
+    // The same without waiting for an end, which may never come.
+    void start(const std::string& script, const std::string& input = {}) const;
 
 private:
     using Clock = std::chrono::steady_clock;
 
-    bool answers(unsigned number);
-    nlohmann::json call(const std::string& command, const nlohmann::json& arguments);
     void send(const std::string& bytes) const;
-    // The next line, without its end; nothing at the deadline. Throws std::runtime_error when the line is dead.
-    std::optional<std::string> line(Clock::time_point deadline);
+    // More of what the guest says into `pending_`; false if the interruption came first.
+    bool receive(Clock::time_point deadline, int interruption);
+    // From `pending_`, if it is there as a whole.
+    std::optional<Finished> take_answer();
 
-    Fd socket_;
+    Fd line_;
     std::string pending_;
 };
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/machine/machine.h"
 
+#include "tests/machine/socket_pair.h"
+#include "tests/machine/tpm_line.h"
 #include "tests/support/built_packages.h"
 #include "tests/support/manufacture.h"
 
@@ -8,7 +10,6 @@
 #include <netinet/in.h>
 #include <stdexcept>
 #include <sys/socket.h>
-#include <thread>
 #include <unistd.h>
 
 namespace imprint::test {
@@ -17,14 +18,11 @@ namespace {
 
 namespace fs = std::filesystem;
 using namespace std::chrono_literals;
-using Clock = std::chrono::steady_clock;
 
 // All generous: the guest is some ten times slower than this machine, which may have other work.
 constexpr auto boot_limit = 300s;
 constexpr auto command_limit = 300s;
-constexpr auto pause = 20ms;
 constexpr std::size_t max_log = 1 << 20;
-constexpr auto* tpm_state = "tpm2-00.permall";
 
 // Made by tests/machine/image, which knows when it is up to date; once a process.
 const fs::path& image()
@@ -52,12 +50,6 @@ void copy_sparse(const fs::path& from, const fs::path& to)
         throw std::runtime_error(copied.err);
 }
 
-void copy_tpm(const fs::path& from, const fs::path& to)
-{
-    fs::create_directory(to);
-    fs::copy_file(from, to / tpm_state);
-}
-
 unsigned free_port()
 {
     const Fd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -71,27 +63,28 @@ unsigned free_port()
     return ntohs(address.sin_port);
 }
 
-Process start_tpm(const fs::path& directory)
+Process start_tpm(const fs::path& directory, int control)
 {
-    const auto control = directory / "tpm.sock";
-    fs::remove(control);
-    Process process({"swtpm", "socket", "--tpm2", "--tpmstate", "dir=" + (directory / "tpm").string(), "--ctrl",
-                     "type=unixio,path=" + control.string(), "--terminate", "--seccomp", "action=none"},
-                    {}, directory / "swtpm.log");
-    const auto deadline = Clock::now() + 30s;
-    while (!fs::exists(control)) {
-        if (!process.running() || Clock::now() > deadline)
-            throw std::runtime_error("swtpm does not start: " +
-                                     to_string(read_file(directory / "swtpm.log", max_log).value_or(Bytes{})));
-        std::this_thread::sleep_for(pause);
-    }
-    return process;
+    return Process({"swtpm", "socket", "--tpm2", "--tpmstate", "dir=" + (directory / "tpm").string(), "--ctrl",
+                    "type=unixio,clientfd=" + std::to_string(control), "--terminate", "--seccomp", "action=none"},
+                   {}, directory / "swtpm.log", {control});
 }
 
 } // namespace
 
 // In the order in which they start; QEMU ends before its TPM.
 struct Machine::Running {
+    Running(const Machine& machine, std::pair<Fd, Fd> agents_line)
+        : tpm(start_tpm(machine.directory_.path(), line.tpms_end()))
+        , qemu(machine.qemu(line.machines_end(), agents_line.second.get()), {}, machine.directory_ / "qemu.log",
+               {line.machines_end(), agents_line.second.get()})
+    {
+        line.started();
+        agents_line.second = Fd();
+        agent.emplace(std::move(agents_line.first), boot_limit);
+    }
+
+    TpmLine line;
     Process tpm;
     Process qemu;
     std::optional<GuestAgent> agent;
@@ -101,16 +94,8 @@ Machine::Machine(unsigned chip)
     : disk_(directory_ / "disk.img")
 {
     copy_sparse(image() / "disk.img", disk_);
-    copy_tpm(manufactured_state(chip), directory_ / "tpm");
-}
-
-Machine::Machine(const Machine& original)
-    : disk_(directory_ / "disk.img")
-{
-    if (original.is_on())
-        throw std::logic_error("a machine that is on cannot be copied");
-    copy_sparse(original.disk_, disk_);
-    copy_tpm(original.directory_ / "tpm" / tpm_state, directory_ / "tpm");
+    fs::create_directory(directory_ / "tpm");
+    fs::copy_file(manufactured_state(chip), directory_ / "tpm/tpm2-00.permall");
 }
 
 Machine::~Machine() { cut_power(); }
@@ -137,7 +122,7 @@ std::string Machine::forward(unsigned guest_port)
     return address;
 }
 
-Arguments Machine::qemu() const
+Arguments Machine::qemu(int tpm_line, int agents_line) const
 {
     const auto kernel_line = "root=/dev/nvme0n1 rootfstype=ext4 rw console=ttyS0 quiet mitigations=off nokaslr "
                              "no_timer_check tsc=reliable random.trust_cpu=on panic=-1 systemd.show_status=0";
@@ -146,31 +131,26 @@ Arguments Machine::qemu() const
             "-accel", "tcg,thread=multi,tb-size=256", "-cpu", "max", "-smp", "1", "-m", "768", "-machine",
             "q35,hpet=off,usb=off,smbus=off,sata=off", "-kernel", image() / "vmlinuz", "-append", kernel_line, "-drive",
             "file=" + disk_.string() + ",if=none,id=disk,format=raw,cache=writeback", "-device",
-            "nvme,drive=disk,serial=root", "-chardev", "socket,id=tpm-line,path=" + (directory_ / "tpm.sock").string(),
-            "-tpmdev", "emulator,id=tpm,chardev=tpm-line", "-device", "tpm-crb,tpmdev=tpm", "-device", "virtio-rng-pci",
-            "-netdev", "user,id=net" + forwards_, "-device", "virtio-net-pci,netdev=net,romfile=", "-serial",
+            "nvme,drive=disk,serial=root", "-chardev", "socket,id=tpm-line,fd=" + std::to_string(tpm_line), "-tpmdev",
+            "emulator,id=tpm,chardev=tpm-line", "-device", "tpm-crb,tpmdev=tpm", "-device", "virtio-rng-pci", "-netdev",
+            "user,id=net" + forwards_, "-device", "virtio-net-pci,netdev=net,romfile=", "-serial",
             "file:" + (directory_ / "console.log").string(), "-chardev",
-            "socket,id=agent,server=on,wait=off,path=" + (directory_ / "agent.sock").string(), "-serial",
-            "chardev:agent"};
+            "socket,id=agent,fd=" + std::to_string(agents_line), "-serial", "chardev:agent", "-rtc", "base=" + clock_};
 }
 
 void Machine::start()
 {
-    fs::remove(directory_ / "agent.sock");
-    auto tpm = start_tpm(directory_.path());
-    running_ = std::make_unique<Running>(Running{std::move(tpm), Process(qemu(), {}, directory_ / "qemu.log"), {}});
     try {
-        running_->agent.emplace(directory_ / "agent.sock", boot_limit);
+        running_ = std::make_unique<Running>(*this, socket_pair());
         run("systemctl is-system-running --wait");
     } catch (const std::runtime_error& error) {
         throw std::runtime_error(std::string("the machine does not start: ") + error.what() + "\n" + console());
     }
-    ++starts_;
 }
 
 void Machine::shut_down()
 {
-    begin("sync; systemctl poweroff");
+    running_->agent->start("sync; systemctl poweroff");
     running_->qemu.wait(boot_limit);
     running_->tpm.wait(boot_limit);
     running_.reset();
@@ -195,14 +175,13 @@ void Machine::cut_power()
 
 Finished Machine::run(const std::string& script, const std::string& input)
 {
-    const auto number = running_->agent->start(script, input);
-    const auto deadline = Clock::now() + command_limit;
-    while (Clock::now() < deadline) {
-        if (auto finished = running_->agent->ended(number))
-            return *finished;
-        std::this_thread::sleep_for(pause);
-    }
-    throw std::runtime_error("did not end in time: " + script);
+    return running_->agent->run(script, input, command_limit).value();
+}
+
+std::optional<Finished> Machine::run_until(const Place& place, const std::string& script)
+{
+    running_->line.hold(place);
+    return running_->agent->run(script, {}, command_limit, running_->line.held());
 }
 
 std::string Machine::must(const std::string& script, const std::string& input)
@@ -212,10 +191,6 @@ std::string Machine::must(const std::string& script, const std::string& input)
         throw std::runtime_error(script + ": " + finished.out + finished.err);
     return finished.out;
 }
-
-std::int64_t Machine::begin(const std::string& script) { return running_->agent->start(script); }
-
-std::optional<Finished> Machine::ended(std::int64_t number) { return running_->agent->ended(number); }
 
 std::string Machine::seen_by_guest(std::string address)
 {

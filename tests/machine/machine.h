@@ -3,6 +3,7 @@
 #pragma once
 
 #include "tests/machine/agent.h"
+#include "tests/machine/tpm_line.h"
 
 #include <memory>
 
@@ -13,8 +14,7 @@ public:
     // A new board that is off: the disk with the packages installed, a manufactured TPM (of those with one `chip`
     // number each is a copy). Throws std::runtime_error with what to do where this machine cannot run one.
     explicit Machine(unsigned chip = 0);
-    // A copy of a board that is off, down to its TPM.
-    Machine(const Machine& original);
+    Machine(const Machine&) = delete;
     Machine& operator=(const Machine&) = delete;
     ~Machine();
 
@@ -24,34 +24,33 @@ public:
     void exchange_disks(Machine& other) { std::swap(disk_, other.disk_); }
     // From the next start on, a TCP port of the guest at this address of ours ("127.0.0.1:port").
     std::string forward(unsigned guest_port);
+    // From the next start on: "2040-01-01T00:00:00".
+    void set_clock(const std::string& time) { clock_ = time; }
 
     void start(); // returns when the guest has started all its units
     void shut_down();
     void reboot();
     void cut_power(); // SIGKILL of QEMU and swtpm: what the guest has not written is gone
-    bool is_on() const { return running_ != nullptr; }
 
     // A shell script as root.
     Finished run(const std::string& script, const std::string& input = {});
     // What it prints. Throws std::runtime_error if it fails.
     std::string must(const std::string& script, const std::string& input = {});
-    // The same in the background.
-    std::int64_t begin(const std::string& script);
-    std::optional<Finished> ended(std::int64_t number);
+    // A script that gets stuck where its TPM comes to this place; its end if it does not come there.
+    std::optional<Finished> run_until(const Place& place, const std::string& script);
 
     // Our 127.0.0.1, as the guest sees it: "127.0.0.1:1" is "10.0.2.2:1" there.
     static std::string seen_by_guest(std::string address);
-    std::size_t starts() const { return starts_; }
 
 private:
     struct Running;
-    Arguments qemu() const;
+    Arguments qemu(int tpm_line, int agents_line) const; // descriptors
     std::string console() const;
 
     TemporaryDirectory directory_;
     std::filesystem::path disk_;
     std::string forwards_; // of QEMU's network
-    std::size_t starts_ = 0;
+    std::string clock_ = "utc";
     std::unique_ptr<Running> running_;
 };
 

@@ -4,31 +4,26 @@
 #include <gtest/gtest.h>
 
 #include <iostream>
-#include <thread>
 
 namespace imprint::test {
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
-using namespace std::chrono_literals;
-
-constexpr auto pause = 5ms;
-
 class Summary : public testing::Environment {
 public:
-    void SetUp() override
-    {
-        std::cout << "power cuts: the instants are those of --gtest_random_seed=" << GTEST_FLAG_GET(random_seed)
-                  << '\n';
-    }
     void TearDown() override
     {
         const auto& tally = cut_tally();
-        std::cout << "power cuts: " << tally.cuts << " of machine and TPM at once; calls found undone: " << tally.undone
-                  << ", done: " << tally.done << "; acknowledged before a cut: " << tally.acknowledged
-                  << "; broken states: " << tally.broken << ", lost acknowledgements: " << tally.lost << '\n'
-                  << "power cuts: not proved here: a disk that forgets what it has not flushed, a TPM chip whose own "
+        std::cout << "power cuts: " << tally.cuts << " of machine and TPM at once, broken states " << tally.broken
+                  << ", lost acknowledgements " << tally.lost << "; calls found undone " << tally.undone << ", done "
+                  << tally.done << ", acknowledged before a cut " << tally.acknowledged << '\n';
+        for (const auto& [job, places] : tally.places) {
+            std::cout << "power cuts: in " << job << ": ";
+            for (std::size_t i = 0; i < places.size(); ++i)
+                std::cout << (i == 0 ? "" : ", ") << places[i];
+            std::cout << '\n';
+        }
+        std::cout << "power cuts: not proved here: a disk that forgets what it has not flushed, a TPM chip whose own "
                      "memory is torn\n";
     }
 };
@@ -43,54 +38,36 @@ CutTally& cut_tally()
     return tally;
 }
 
-std::mt19937 random_instants() { return std::mt19937(static_cast<unsigned>(GTEST_FLAG_GET(random_seed))); }
-
-std::vector<double> cut_instants(std::size_t count, std::mt19937& random)
+void PowerCuts::cut(const Job& job, const Place& place, const std::string& expected)
 {
-    std::vector<double> instants;
-    const auto parts = static_cast<double>(count - 1);
-    for (std::size_t part = 0; part + 1 < count; ++part)
-        instants.push_back((static_cast<double>(part) + std::uniform_real_distribution<>(0, 1)(random)) / parts);
-    instants.push_back(once_acknowledged);
-    return instants;
+    const auto finished = machine_.run_until(place, job.script);
+    EXPECT_FALSE(finished) << job.script << " does not come to the place " << place.name() << ": " << finished->out
+                           << finished->err;
+    restart(job, place.name(), expected, finished && finished->status == 0);
 }
 
-void PowerCuts::measure(const Job& job)
+void PowerCuts::cut_when_done(const Job& job)
 {
-    const auto began = Clock::now();
-    machine_.must(job.script);
-    duration_ = Clock::now() - began;
-    ASSERT_EQ(state_(), job.done);
+    const auto finished = machine_.run(job.script);
+    EXPECT_EQ(finished.status, 0) << finished.out << finished.err;
+    restart(job, "once acknowledged", job.done, finished.status == 0);
 }
 
-std::string PowerCuts::cut(const Job& job, double share)
+void PowerCuts::restart(const Job& job, const std::string& place, const std::string& expected, bool acknowledged)
 {
-    const auto number = machine_.begin(job.script);
-    const auto instant = Clock::now() + std::chrono::duration_cast<Clock::duration>(duration_ * share);
-    std::optional<Finished> finished;
-    if (share == once_acknowledged)
-        while (!(finished = machine_.ended(number)))
-            std::this_thread::sleep_for(pause);
-    else
-        std::this_thread::sleep_until(instant);
-    if (!finished)
-        finished = machine_.ended(number);
     machine_.cut_power();
     machine_.start();
+    const auto found = state_();
+    const bool done = found == job.done;
+    EXPECT_EQ(found, expected) << "after a cut " << place << " of " << job.script;
 
     auto& tally = cut_tally();
-    const auto found = state_();
-    const bool acknowledged = finished && finished->status == 0;
-    const bool done = found == job.done;
-    EXPECT_TRUE(!finished || acknowledged) << finished->out << finished->err;
-    EXPECT_TRUE(job.whole.contains(found)) << found << " after a cut at " << share << " of " << job.script;
-    EXPECT_TRUE(done || !acknowledged) << found << " after " << job.script << " was acknowledged";
+    tally.places[job.script].push_back(place + " (" + found + ")");
     ++tally.cuts;
     ++(done ? tally.done : tally.undone);
     tally.acknowledged += acknowledged ? 1 : 0;
-    tally.broken += job.whole.contains(found) ? 0 : 1;
+    tally.broken += found == expected ? 0 : 1;
     tally.lost += acknowledged && !done ? 1 : 0;
-    return found;
 }
 
 } // namespace imprint::test
