@@ -7,16 +7,17 @@ namespace imprint::test {
 
 namespace {
 
-// A key for each use, so that something can be signed.
+// One key for the daemon's callers, one for programs that use the TPM by themselves.
 constexpr auto* profile = "[[entry]]\nlabel = \"manufacturer-channel\"\ntype = \"hmac\"\n"
-                          "[[entry]]\nlabel = \"telemetry\"\ntype = \"p256\"\n";
+                          "[[entry]]\nlabel = \"telemetry\"\ntype = \"p256\"\n"
+                          "[[entry]]\nlabel = \"web\"\ntype = \"p256\"\ncertificate = true\nkey-file = true\n";
 
 } // namespace
 
 OnAMachine::OnAMachine()
 {
     write_file(factory / "profile.toml", as_bytes(profile), 0644);
-    factory.start_station({"--profile", factory / "profile.toml"});
+    factory.start_station({"--profile", factory / "profile.toml", "--module-lifetime", "9000"});
     equip(device);
 }
 
@@ -26,7 +27,8 @@ void OnAMachine::equip(const Machine& machine) const
     machine.put("/usr/share/imprint/trust.pem", to_string(read_file(factory.trust_bundle(), limit).value()));
     machine.put("/etc/imprint/imprintd.conf.d/50-site.conf",
                 "[Device]\nStationAddress=" + Machine::seen_by_guest(factory.station_address()) +
-                    "\nArchiveAddress=" + Machine::seen_by_guest(factory.archive_address()) + "\n");
+                    "\nArchiveAddress=" + Machine::seen_by_guest(factory.archive_address()) +
+                    "\n[KeyFiles]\nDirectory=/var/lib/imprint/keys\n");
 }
 
 std::string OnAMachine::ctl(Machine& machine, const std::string& arguments)

@@ -16,7 +16,18 @@ void expect_hardened(Machine& machine)
     EXPECT_EQ(machine.must("readlink /proc/$(systemctl show imprintd -P MainPID)/fd/* | grep -c /dev/tpmrm0"), "1\n");
 }
 
-TEST_F(Life, A22_A23_B1_B9_B17_PersonalizedSwitchedUsedBackedUpLostAndRecovered)
+// A program of the TPM's group, which knows nothing of Imprint, signs with the key file while the daemon is at the TPM,
+// too.
+constexpr auto* use_key_file = R"sh(set -e
+imprintctl key show web | sed -n '/BEGIN PUBLIC/,/END PUBLIC/p' >web.pub
+echo reading >reading
+TPM2OPENSSL_TCTI=device:/dev/tpmrm0 setpriv --reuid=nobody --regid=tss --clear-groups \
+    openssl dgst -provider tpm2 -provider default -propquery '?provider=tpm2' \
+    -sha256 -sign /var/lib/imprint/keys/web.pem <reading >signature
+openssl dgst -sha256 -verify web.pub -signature signature reading
+)sh";
+
+TEST_F(Life, A22_A23_B1_B6_B9_B17_PersonalizedSwitchedUsedBackedUpLostAndRecovered)
 {
     device.start();
     expect_hardened(device);
@@ -29,6 +40,7 @@ TEST_F(Life, A22_A23_B1_B9_B17_PersonalizedSwitchedUsedBackedUpLostAndRecovered)
                       "imprintctl key show telemetry | sed -n '/BEGIN PUBLIC/,/END PUBLIC/p' >key.pem && "
                       "openssl dgst -sha256 -verify key.pem -signature signature reading";
     EXPECT_EQ(device.must(sign), "Verified OK\n");
+    EXPECT_EQ(device.must(use_key_file), "Verified OK\n");
     factory.wait_for_outbox();
     EXPECT_EQ(ctl("recover --check"), "");
 
@@ -39,30 +51,81 @@ TEST_F(Life, A22_A23_B1_B9_B17_PersonalizedSwitchedUsedBackedUpLostAndRecovered)
     EXPECT_EQ(state(), "operating");
     EXPECT_EQ(property("ModuleCertificate"), module);
     EXPECT_EQ(device.must(sign), "Verified OK\n");
+    EXPECT_EQ(device.must(use_key_file), "Verified OK\n");
     EXPECT_EQ(factory.archive_command({"verify"}).status, 0);
 }
 
-TEST_F(Life, A23_B17_AReboot_LeavesEveryStateAsItWas)
-{
-    const auto reboot = [&](const std::string& expected) {
-        SCOPED_TRACE(expected);
+class Clocks : public OnAMachine {
+protected:
+    Clocks()
+    {
+        const auto keys = factory / "central-keys";
+        EXPECT_EQ(factory.station_command({"central", "add", "--certificate", keys / "tls.pem"}).status, 0);
+        factory.start_central();
+    }
+    // systemd knows when it was made and sets no earlier time; a device without it has what its clock says.
+    void start(const std::string& time)
+    {
+        device.set_clock(time);
+        device.start();
+        device.must("date --utc --set=" + time);
+    }
+    void restart(const std::string& time, const std::string& expected)
+    {
+        SCOPED_TRACE(expected + " at " + time);
         const auto before = everything(device);
-        device.reboot();
+        device.shut_down();
+        start(time);
         EXPECT_EQ(everything(device), before);
         EXPECT_EQ(state(), expected);
-    };
-    device.start();
-    reboot("blank");
+    }
+    Finished connect()
+    {
+        return device.run("imprintctl connect --central " + Machine::seen_by_guest(factory.central_address()) +
+                              " --alpn http/1.1",
+                          "GET / HTTP/1.0\r\n\r\n");
+    }
+    void expect_connected()
+    {
+        const auto answer = connect();
+        EXPECT_NE(answer.out.find("\"identity\": \"SN000001\""), std::string::npos) << answer.out << answer.err;
+    }
+    void expect_cannot_connect()
+    {
+        const auto answer = connect();
+        EXPECT_NE(answer.status, 0);
+        EXPECT_NE(answer.err.find("Check the clock"), std::string::npos) << answer.err;
+    }
+
+    // The first hours are not to be had: Linux sets no time before its start.
+    const std::string past = "1970-01-01T12:00:00";
+    const std::string future = "2040-01-01T00:00:00";
+};
+
+// Wherever the clock stands, a device knows what it is. Before all certificates it believes none that has to be of
+// today, says so, and leaves everything as it was; its own keys, the switch and its record need no clock.
+TEST_F(Clocks, Attack37_A23_B17_AReboot_LeavesEveryStateAsItWas_AtAnyTime)
+{
+    start(past);
+    EXPECT_EQ(state(), "blank");
+    EXPECT_EQ(reason("personalize"), "certificate-not-yet-valid");
+    restart(future, "personalization"); // prepared for it, and no more
     ASSERT_EQ(ctl("personalize --no-switch"), "");
-    reboot("personalization");
+    restart(past, "personalization");
     ASSERT_EQ(ctl("enter-operating"), "") << "what was ready before is ready afterwards";
-    reboot("operating");
+    expect_cannot_connect();
     factory.wait_for_outbox();
+    lose_state(device);
+    ASSERT_EQ(ctl("recover"), "");
+    EXPECT_EQ(device.must("date --utc +%Y"), "1970\n");
+    restart(future, "operating");
+    expect_connected();
     device.must("tpm2_clear -c lockout && systemctl restart imprintd");
     ASSERT_EQ(ctl("recover"), "");
-    reboot("recovered");
+    restart(future, "recovered");
     ASSERT_EQ(ctl("personalize"), "");
     EXPECT_EQ(property("DeviceIdentity"), "(ss) \"serial\" \"SN000001\"");
+    expect_connected();
 }
 
 } // namespace

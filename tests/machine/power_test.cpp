@@ -29,6 +29,7 @@ protected:
     {
         EXPECT_EQ(property("DeviceIdentity"), "(ss) \"serial\" \"SN000001\"");
         EXPECT_NO_THROW(device.must("echo reading >reading && imprintctl key sign telemetry reading --out signature"));
+        EXPECT_EQ(device.must("ls /var/lib/imprint/keys"), "web.pem\n");
     }
     // The archive has what brings this device back, and nothing that does not prove itself.
     void expect_backed_up()

@@ -36,11 +36,17 @@ Factory::Factory()
         return must(run(arguments), "imprint-authority").out;
     };
     authority({"init", "--name", "Example Manufacturer"});
-    // 10.0.2.2: this machine, to a guest of QEMU's.
-    authority({"station", "line-1", "--host", "127.0.0.1", "--host", "10.0.2.2", "--delegate-identity-ca", "--output",
-               (*this / "station-keys").string()});
-    authority({"archive", "archive", "--host", "127.0.0.1", "--output", (*this / "archive-keys").string()});
-    authority({"central", "central", "--host", "127.0.0.1", "--output", (*this / "central-keys").string()});
+    const auto server = [&](const std::string& role, const std::string& name, const std::string& keys,
+                            const Arguments& more = {}) {
+        // 10.0.2.2: this machine, to a guest of QEMU's, which may live far beyond 2038.
+        Arguments arguments{role,       name,     "--host", "127.0.0.1", "--host",
+                            "10.0.2.2", "--days", "9000",   "--output",  (*this / keys).string()};
+        arguments.insert(arguments.end(), more.begin(), more.end());
+        authority(arguments);
+    };
+    server("station", "line-1", "station-keys", {"--delegate-identity-ca"});
+    server("archive", "archive", "archive-keys");
+    server("central", "central", "central-keys");
     write_file(trust_bundle(), as_bytes(authority({"trust-bundle"})), 0644);
     write_file(*this / "vendor.pem", SoftwareTpm::vendor_ca(), 0644);
     must(station_command({"init"}), "imprint-station init");
