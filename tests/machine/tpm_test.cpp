@@ -73,27 +73,12 @@ protected:
     }
 };
 
-TEST_F(OnTpm, OfTwoTheConfiguredOneIsUsedAndTheOtherUntouched)
+// Of two TPMs, also if its driver is loaded when imprintd runs already and has told that there is none.
+TEST_F(OnTpm, TheConfiguredOneIsUsedAndTheOtherUntouched)
 {
     device.start();
     const auto first = tpm_contents(device);
     const auto first_chip = property("ChipId");
-    add_tpm(1);
-    configure("/dev/tpmrm1");
-    device.must("systemctl restart imprintd");
-    EXPECT_EQ(state(), "blank");
-    EXPECT_NE(property("ChipId"), first_chip);
-    ASSERT_EQ(ctl("personalize"), "");
-    EXPECT_EQ(state(), "operating");
-    sign();
-    EXPECT_EQ(tpm_contents(device), first);
-    EXPECT_NE(tpm_contents(device, "device:/dev/tpmrm1").find("180494D"), std::string::npos) << "our counter";
-}
-
-// Its driver is loaded when imprintd runs already, and has told that there is none.
-TEST_F(OnTpm, ATpmThatAppearsLateIsUsedAtTheNextCall)
-{
-    device.start();
     configure("/dev/tpmrm1");
     device.must("systemctl restart imprintd");
     EXPECT_EQ(state(), "tpm-unavailable");
@@ -101,66 +86,61 @@ TEST_F(OnTpm, ATpmThatAppearsLateIsUsedAtTheNextCall)
     ASSERT_EQ(ctl("personalize"), "");
     EXPECT_EQ(state(), "operating");
     EXPECT_EQ(device.must("systemctl show imprintd -P NRestarts"), "0\n");
-}
+    EXPECT_NE(property("ChipId"), first_chip);
+    sign();
+    EXPECT_EQ(tpm_contents(device), first);
+    EXPECT_NE(tpm_contents(device, "device:/dev/tpmrm1").find("180494D"), std::string::npos) << "our counter";
 
-// Past the resource manager leads no way, whatever the file's own permissions are.
-TEST_F(OnTpm, TheUnitsDevicePolicyLetsNothingThroughButTheResourceManager)
-{
-    device.start();
+    // Past the resource manager the unit's device policy lets nothing, whatever the file's own permissions are.
     device.must("chmod 0666 /dev/tpm0");
     configure("/dev/tpm0");
-    const auto chip = property("ChipId");
     device.must("systemctl restart imprintd");
     EXPECT_EQ(state(), "tpm-unavailable");
     device.must("mkdir -p /etc/systemd/system/imprintd.service.d && echo '[Service]\nDeviceAllow=/dev/tpm0 rw' "
                 ">/etc/systemd/system/imprintd.service.d/probe.conf && systemctl daemon-reload && "
                 "systemctl restart imprintd");
-    EXPECT_EQ(property("ChipId"), chip) << "nothing but the policy was in the way";
+    EXPECT_EQ(property("ChipId"), first_chip) << "nothing but the policy was in the way";
 }
 
-// Past the resource manager, into the slots that it needs itself: nothing of the chip is left for anybody.
 TEST_F(OnTpm, Attack32_AFullOneIsReportedByNameAndUsedAgainAfterwards)
 {
     operate();
+    device.must("cat >/root/object", octets(make_object));
+    device.must("cat >/root/session", octets(start_session));
+
+    // Past the resource manager, into the slots that it needs itself: nothing of the chip is left for anybody.
     const auto before = everything(device);
-    for (const auto* command : {make_object, start_session}) {
+    for (const std::string command : {"object", "session"}) {
         SCOPED_TRACE(command);
-        device.must("cat >/root/command", octets(command));
-        device.must(
-            "exec 3<>/dev/tpm0; for i in 1 2 3; do cat /root/command >&3; dd bs=4096 count=1 <&3 >/root/answer; "
-            "done 2>/dev/null; test $(od -A n -t x1 -j 6 -N 4 /root/answer | tr -d ' ') = 00000000");
+        device.must("exec 3<>/dev/tpm0; for i in 1 2 3; do cat /root/" + command +
+                    " >&3; dd bs=4096 count=1 <&3 >/root/answer; done 2>/dev/null; "
+                    "test $(od -A n -t x1 -j 6 -N 4 /root/answer | tr -d ' ') = 00000000");
         EXPECT_EQ(reason("recover --check"), "tpm-full");
         EXPECT_EQ(state(), "operating");
         device.must("export TPM2TOOLS_TCTI=device:/dev/tpm0; tpm2_flushcontext -t; tpm2_flushcontext -l");
         EXPECT_EQ(everything(device), before);
         sign();
     }
-    EXPECT_EQ(ctl("enter-personalization"), "");
-}
 
-// Through the resource manager, as any program may: it gives each its own view of the chip, until the chip has no more.
-TEST_F(OnTpm, Attack32_ProgramsThatHoldObjectsAndSessions)
-{
-    operate();
-    device.must("cat >/root/object", octets(make_object));
-    device.must("cat >/root/session", octets(start_session));
+    // Through it, as any program may: it gives each opening its own view of the chip, until the chip has no more.
     device.must("cat >/root/hold",
-                "exec 3<>/dev/tpmrm0\n"
-                "for command in object object object session session session; do cat /root/$command >&3; dd "
-                "bs=4096 count=1 <&3 2>/dev/null | od -A n -t x1 -j 6 -N 4; done\n"
+                "for i in $(seq $1); do\n"
+                "exec {tpm}<>/dev/tpmrm0\n"
+                "for command in object object object session session session; do cat /root/$command >&$tpm; dd "
+                "bs=4096 count=1 <&$tpm; done >/dev/null 2>&1\n"
+                "done\n"
                 "systemd-notify --ready\nexec tail -f /dev/null\n");
-    const auto hold = [&](int first, int last) {
-        device.must(
-            "for i in $(seq " + std::to_string(first) + " " + std::to_string(last) +
-            "); do systemd-run --quiet --unit=holder$i -p Type=notify -p NotifyAccess=all sh /root/hold || exit; "
-            "done");
+    const auto hold = [&](int openings) {
+        const auto count = std::to_string(openings);
+        device.must("systemd-run --quiet --unit=holder" + count +
+                    " -p Type=notify -p NotifyAccess=all bash /root/hold " + count);
     };
-    hold(1, 3);
+    hold(3);
     sign();
     ASSERT_EQ(ctl("enter-personalization"), "");
     ASSERT_EQ(ctl("personalize"), "");
     sign();
-    hold(4, 22); // three sessions each, of which a TPM has 64
+    hold(19); // three sessions each, of which a TPM has 64
     EXPECT_EQ(reason("recover --check"), "tpm-full");
     EXPECT_EQ(state(), "operating");
     device.must("systemctl stop 'holder*'");
