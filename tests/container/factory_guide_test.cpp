@@ -69,7 +69,7 @@ protected:
     const Appliance appliance;
     Reader reader{appliance,
                   IMPRINT_SOURCE "/provisioning/factory.md",
-                  {{"rsa3072 5000", "rsa3072 1"}, {"NAME", "alice"}, {"TEXT", "'smells burnt'"}},
+                  {{"rsa3072 5000", "rsa2048 1"}, {"NAME", "alice"}, {"TEXT", "'smells burnt'"}},
                   {"archive-2", "laptop", "alice"}};
 };
 
@@ -113,7 +113,7 @@ void NewFactory::work_a_shift()
     auto follow = appliance.container().start(reader.quoted_arguments("journalctl -u imprint-station -f"));
     EXPECT_TRUE(follow.line_after("").has_value());
     EXPECT_THAT(reader.type_quoted("imprint-station identity list"), HasSubstr("249998 left"));
-    EXPECT_THAT(reader.type_quoted("imprint-station pool status"), HasSubstr("rsa3072"));
+    EXPECT_THAT(reader.type_quoted("imprint-station pool status"), HasSubstr("rsa2048"));
     EXPECT_THAT(reader.type_quoted("imprint-station audit"), HasSubstr("transaction-number-required"));
     EXPECT_THAT(reader.type_quoted("imprint-station chip show CHIP"), HasSubstr("SN000001"));
 

@@ -24,8 +24,10 @@ std::string with_own_files(const std::string& machine)
         machine + "$own $own; mount --bind /machines/" + machine + "$own $own; done\n";
 }
 
-// For systemd-ask-password: what those who know it type when they are asked.
+// For systemd-ask-password: what those who know it type when they are asked. At a keyboard no end comes.
 const std::string passphrase = "half of it, and the other half";
+const std::string at_a_terminal = R"(rm -f /run/keys; mkfifo /run/keys; exec 3<>/run/keys; echo "$1" >&3
+exec script -qec 'bash -e /run/typed' /dev/null <&3)";
 
 bool is_command(const std::string& quoted)
 {
@@ -76,9 +78,9 @@ std::string Reader::enter(const PaperCommand& command)
     Finished finished;
     if (command.text.find("systemd-ask-password") == std::string::npos) {
         finished = appliance_.container().run(shell(command));
-    } else { // on a terminal
+    } else {
         appliance_.container().write("/run/typed", shell(command).back());
-        finished = appliance_.container().run({"script", "-qec", "bash -e /run/typed", "/dev/null"}, passphrase + "\n");
+        finished = appliance_.container().run({"bash", "-ec", at_a_terminal, "bash", passphrase});
     }
     if (finished.status != 0)
         throw std::runtime_error(command.machine + "# " + command.text + finished.out + finished.err);
