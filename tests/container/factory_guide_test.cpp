@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The guide for a factory, provisioning/factory.md, typed in from the ceremony to a station that was lost: all its
-// machines are one, but for those that would share files with others, and boards come one after the other.
+// The guide for a factory, provisioning/factory.md, typed in from the ceremony to a station that was lost, and the one
+// for a station that was stolen. All machines are one, but for those that would share files with others, and boards
+// come one after the other.
 #include "tests/container/reader.h"
 
 #include "tests/support/manufacture.h"
@@ -65,6 +66,7 @@ protected:
     void lose_the_station();
     void work_without_a_network();
     void come_home_to_a_socket();
+    void have_the_laptop_stolen();
 
     const Appliance appliance;
     Reader reader{appliance,
@@ -187,6 +189,33 @@ void NewFactory::come_home_to_a_socket()
     expect_operating_as("LT000001");
 }
 
+void NewFactory::have_the_laptop_stolen()
+{
+    const std::string ask_archive =
+        "cd /machines/laptop/etc/imprint-station; curl -sS --cacert /root/ca/checking-ca.pem "
+        "--cert tls.pem --key tls.key https://archive.example:7444/healthz";
+    appliance.must(ask_archive);
+    appliance.must("mkdir /root/copy; imprint-station --state /machines/laptop/var/lib/imprint-station backup "
+                   "/root/copy/station.db; echo " +
+                   std::string(64, 'a') + ",LT000002 >/root/others.csv");
+    Reader stolen(
+        appliance, IMPRINT_SOURCE "/provisioning/authority/stolen-station.md",
+        {{"NAME", "laptop-1"}, {"COPY", "copy"}, {"FILE", "others.csv"}, {"CHIP", reader.placeholders["CHIP"]}});
+    stolen.type("The procedure");
+    EXPECT_THAT(stolen.type_quoted("imprint-station --state COPY chip list --json"), HasSubstr("LT000001"));
+    stolen.type_quoted("imprint-station identity import FILE");
+    stolen.type_quoted("imprint-station chip readmit CHIP");
+    refused(ask_archive);
+    EXPECT_ANY_THROW(reader.type(laptop, "imprint-station sync --to"));
+
+    appliance.must("cp /root/trust.pem /usr/share/imprint/trust.pem; systemctl restart imprintd");
+    stolen.type_quoted("imprintctl enter-personalization");
+    EXPECT_THAT(refused("imprintctl personalize unix:/run/cable"), HasSubstr("certificate-revoked"));
+    stolen.type_quoted("imprintctl personalize");
+    expect_operating_as("LT000001");
+    EXPECT_THAT(stolen.left(), IsEmpty());
+}
+
 TEST_F(NewFactory, B1_B2_B7_B17_A33_ItsGuideIsTrue)
 {
     certify();
@@ -197,6 +226,7 @@ TEST_F(NewFactory, B1_B2_B7_B17_A33_ItsGuideIsTrue)
     lose_the_station();
     work_without_a_network();
     come_home_to_a_socket();
+    have_the_laptop_stolen();
     reader.type_quoted("imprint-station operator revoke NAME");
     EXPECT_THAT(reader.left(), IsEmpty());
 }
