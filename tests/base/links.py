@@ -30,7 +30,8 @@ def faults_of(paper, root):
 
 
 def main(root):
-    papers = [path for path in sorted(root.rglob("*.md")) if "build" not in path.relative_to(root).parts]
+    tops = [top for top in sorted(root.iterdir()) if top.is_dir() and top.name != "build" and top.name[0] != "."]
+    papers = [*sorted(root.glob("*.md")), *(path for top in tops for path in sorted(top.rglob("*.md")))]
     faults = [fault for paper in papers for fault in faults_of(paper, root)]
     print("\n".join(faults) or f"the links of {len(papers)} papers lead somewhere")
     return 1 if faults or not papers else 0

@@ -46,6 +46,12 @@ TEST_F(Servers, AnOperatorWorksBesideTheRunningServiceAndWhileItIsStopped)
     appliance.wait_for_outbox();
     EXPECT_NE(appliance.must("imprint-station audit").find("SN000001"), std::string::npos);
     EXPECT_EQ(status("imprint-archive --trust /etc/imprint-archive/trust.pem verify"), 0);
+
+    // Their keys are where systemd keeps them, and for root alone.
+    EXPECT_NE(appliance.must("imprint-central certify-station /etc/imprint-station/signing.pem").find("BEGIN"),
+              std::string::npos);
+    EXPECT_EQ(status("imprint-station central export --output /root/keys.set"), 0);
+    EXPECT_NE(status("runuser -u imprint-station -- imprint-station central export"), 0);
 }
 
 TEST_F(Servers, SocketsStartThemAndKeepWhoComesMeanwhile)
