@@ -143,7 +143,7 @@ TEST(Units, TheActivationFileNamesTheUnit)
 
 TEST(Units, EveryActionIsAskedForAndDeclared)
 {
-    const auto asked = run({"grep", "-ohE", "org\\.imprint\\.Device1\\.[a-z-]+\"", source / "dbus/service.cpp",
+    const auto asked = run({"grep", "-ohE", "org\\.imprint\\.Device1\\.[a-z-]+\"", source / "dbus/service_calls.cpp",
                             source / "dbus/service_keys.cpp"});
     const auto declared =
         run({"grep", "-oE", "org\\.imprint\\.Device1\\.[a-z-]+\"", source / "units/org.imprint.Device1.policy"});
