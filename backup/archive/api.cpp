@@ -74,21 +74,21 @@ bool matches(std::string_view if_none_match, std::string_view tag)
     return false;
 }
 
-Answer record_answer(const Entry& entry, bool by_sequence, const Request& request)
+Answer record_answer(Published published, const RecordPath& path, const Request& request)
 {
-    const std::string tag = '"' + hex(package::record_digest(entry.record)) + '"';
+    const std::string tag = '"' + hex(published.digest) + '"';
     Answer answer;
     answer.headers = {{"ETag", tag},
                       // By sequence it never changes; the newest has to be asked for anew.
-                      {"Cache-Control", by_sequence ? "public, max-age=31536000, immutable" : "no-cache"},
-                      {"Content-Location", record_target(entry.owner.chip_identifier, entry.sequence)}};
+                      {"Cache-Control", path.sequence ? "public, max-age=31536000, immutable" : "no-cache"},
+                      {"Content-Location", record_target(path.chip_identifier, published.sequence)}};
     if (matches(request.if_none_match, tag)) {
         answer.status = 304;
         return answer;
     }
     answer.status = 200;
     answer.headers.emplace_back("Content-Type", record_type);
-    answer.body = entry.record;
+    answer.body = std::move(published.record);
     return answer;
 }
 
@@ -226,12 +226,11 @@ try {
     }
     const auto path = parse_path(request.target);
     if (!path) {
-        store.newest(std::string(chip_size, '0')); // throws when the database fails
+        store.read(std::string(chip_size, '0'), {}); // throws when the database fails
         return health();
     }
-    const auto entry =
-        path->sequence ? store.find(path->chip_identifier, *path->sequence) : store.newest(path->chip_identifier);
-    return entry ? record_answer(*entry, path->sequence.has_value(), request) : not_found();
+    auto published = store.read(path->chip_identifier, path->sequence);
+    return published ? record_answer(*std::move(published), *path, request) : not_found();
 } catch (const Error& error) {
     return problem(error.refusal());
 }

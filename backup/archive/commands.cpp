@@ -12,6 +12,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <malloc.h>
 #include <unistd.h>
 
 #include <iostream>
@@ -48,6 +49,14 @@ Signer load_signer(const ServeOptions& options, const pki::Trust& trust)
                   pki::load_key(options.key, pki::read_passphrase(options.passphrase))};
     check_role(signer.chain, trust, options.certificate);
     return signer;
+}
+
+// The memory of one answer is for the next one. Given back to the system, it would have to be cleared for each: for
+// large records that costs as much as everything else.
+void keep_memory_of_records()
+{
+    mallopt(M_MMAP_THRESHOLD, 4 * package::max_record);
+    mallopt(M_TRIM_THRESHOLD, 64 * package::max_record);
 }
 
 nlohmann::ordered_json describe(const Entry& entry)
@@ -129,6 +138,7 @@ int tell(const Summary& summary, const CheckOptions& options, const std::string&
 
 int serve(const ServeOptions& options)
 {
+    keep_memory_of_records();
     auto trust = std::make_shared<const pki::Trust>(load_trust(options.trust, options.crls));
     Signer signer = load_signer(options, *trust);
     server::Service service;

@@ -18,10 +18,10 @@ std::optional<Entry> GroupCommit::find(const std::string& chip_identifier, std::
     return reader_->find(chip_identifier, sequence);
 }
 
-std::optional<Entry> GroupCommit::newest(const std::string& chip_identifier)
+std::optional<Published> GroupCommit::read(const std::string& chip_identifier, std::optional<std::uint64_t> sequence)
 {
     const std::lock_guard lock(reading_);
-    return reader_->newest(chip_identifier);
+    return reader_->read(chip_identifier, sequence);
 }
 
 void GroupCommit::visit(const std::string& chip_identifier, const std::function<bool(const Entry&)>& visitor)

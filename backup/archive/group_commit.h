@@ -17,7 +17,7 @@ public:
     GroupCommit(std::unique_ptr<Store> reader, std::unique_ptr<Store> writer);
 
     std::optional<Entry> find(const std::string& chip_identifier, std::uint64_t sequence) override;
-    std::optional<Entry> newest(const std::string& chip_identifier) override;
+    std::optional<Published> read(const std::string& chip_identifier, std::optional<std::uint64_t> sequence) override;
     void visit(const std::string& chip_identifier, const std::function<bool(const Entry&)>& visitor) override;
     std::vector<Listed> list(std::uint64_t after, std::size_t limit) override;
     std::optional<Replacement> replacement_by(const std::string& chip) override;

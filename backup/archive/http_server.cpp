@@ -153,7 +153,7 @@ struct HttpServer::Impl : std::enable_shared_from_this<Impl> {
     template <class S>
     asio::awaitable<void> refuse(S& stream, const std::optional<Answer>& answer, const Peer& peer);
     template <class S>
-    asio::awaitable<bool> write(S& stream, const Answer& answer, bool head_only, bool keep_alive, const Peer& peer);
+    asio::awaitable<bool> write(S& stream, Answer answer, bool head_only, bool keep_alive, const Peer& peer);
     asio::awaitable<Answer> answer(const Request& request, const Peer& peer);
 };
 
@@ -174,7 +174,7 @@ asio::awaitable<Answer> HttpServer::Impl::answer(const Request& request, const P
 }
 
 template <class S>
-asio::awaitable<bool> HttpServer::Impl::write(S& stream, const Answer& answer, bool head_only, bool keep_alive,
+asio::awaitable<bool> HttpServer::Impl::write(S& stream, Answer answer, bool head_only, bool keep_alive,
                                               const Peer& peer)
 {
     Stream& lowest = beast::get_lowest_layer(stream);
@@ -188,7 +188,7 @@ asio::awaitable<bool> HttpServer::Impl::write(S& stream, const Answer& answer, b
     } else {
         http::response<Body> response;
         fill(response, answer, keep_alive);
-        response.body() = answer.body;
+        response.body() = std::move(answer.body);
         co_await http::async_write(stream, response, asio::redirect_error(asio::use_awaitable, error));
     }
     co_return !error;
@@ -284,7 +284,7 @@ asio::awaitable<bool> HttpServer::Impl::exchange(S& stream, beast::flat_buffer& 
         Answer made = co_await answer(request, peer);
         early = std::move(made);
     }
-    const bool written = co_await write(stream, *early, request.method == Method::head, keep_alive, peer);
+    const bool written = co_await write(stream, *std::move(early), request.method == Method::head, keep_alive, peer);
     co_return written&& keep_alive;
 }
 

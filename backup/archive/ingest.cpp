@@ -105,6 +105,8 @@ Verdict verify(const Entry& entry, const pki::Trust& trust)
         return found.refusal();
     if (found->owner != entry.owner)
         return Refusal{Reason::record_foreign, "the record's identity is not the one that the chip is known by"};
+    if (entry.digest != package::record_digest(entry.record))
+        return Refusal{Reason::record_invalid, "the digest that is kept of the record is not the record's"};
     const auto time = check_receipt(entry.receipt, entry, trust);
     if (!time)
         return time.refusal();

@@ -35,14 +35,14 @@ std::optional<NewestQuestion> parse_newest(std::string_view target)
 
 Answer answer_newest(Store& store, const Signer& signer, const NewestQuestion& question, pki::Time now)
 {
-    const auto entry = store.newest(question.chip_identifier);
-    if (!entry)
+    auto newest = store.read(question.chip_identifier, {});
+    if (!newest)
         return problem({Reason::record_not_found, "nothing is here"});
     const pki::Certificates issuers(signer.chain.begin() + 1, signer.chain.end());
     return {200,
             {{"Content-Type", std::string(newest_type)}, {"Cache-Control", "no-store"}},
             package::make_newest(
-                {question.chip_identifier, entry->sequence, package::record_digest(entry->record), now, question.nonce},
+                {question.chip_identifier, newest->sequence, std::move(newest->digest), now, question.nonce},
                 signer.chain.front(), signer.key.get(), issuers),
             {}};
 }

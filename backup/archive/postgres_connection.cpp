@@ -13,9 +13,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// The server gives up first, and says so; the client's own limit is for a server that has gone silent.
 constexpr auto server_timeout = "10s";
-constexpr std::chrono::seconds client_timeout{15};
 
 constexpr std::string_view password_hint = ": a password in it could be read in the list of processes; use ~/.pgpass,"
                                            " PGPASSFILE, a service file or a client certificate";
@@ -175,9 +173,9 @@ void PostgresConnection::wait(short events, Clock::time_point deadline)
 }
 
 // The answer to what was just sent, the last one where there are several; the first error wins.
-Rows PostgresConnection::receive()
+Rows PostgresConnection::receive(std::chrono::seconds patience)
 {
-    const auto deadline = Clock::now() + client_timeout;
+    const auto deadline = Clock::now() + patience;
     PGconn* connection = connection_.get();
     for (int unsent = 0; (unsent = PQflush(connection)) != 0;) {
         if (unsent < 0)
@@ -242,12 +240,12 @@ Rows PostgresConnection::execute(const std::string& sql, const Values& values)
     return receive();
 }
 
-void PostgresConnection::script(const std::string& sql)
+void PostgresConnection::script(const std::string& sql, std::chrono::seconds patience)
 {
     connect();
     if (PQsendQuery(connection_.get(), sql.c_str()) == 0)
         lost(trimmed(PQerrorMessage(connection_.get())));
-    receive();
+    receive(patience);
 }
 
 void PostgresConnection::begin(const std::string& isolation) { script("BEGIN ISOLATION LEVEL " + isolation); }

@@ -74,7 +74,7 @@ public:
     // A statement with parameters ($1, $2...), prepared at its first use.
     Rows execute(const std::string& sql, const Values& values = {});
     // Several statements without parameters, in one transaction.
-    void script(const std::string& sql);
+    void script(const std::string& sql, std::chrono::seconds patience = usual_patience);
 
     void begin(const std::string& isolation);
     // Durable when it returns, on the synchronous standby too where the server has one. An Error leaves the outcome
@@ -84,10 +84,13 @@ public:
     void disconnect() noexcept;
 
 private:
+    // The server gives up first, and says so; ours is for a server that has gone silent.
+    static constexpr std::chrono::seconds usual_patience{15};
+
     void connect();
     void set_up_session();
     void wait(short events, std::chrono::steady_clock::time_point deadline);
-    Rows receive();
+    Rows receive(std::chrono::seconds patience = usual_patience);
     Rows checked(Rows rows);
     [[noreturn]] void lost(const std::string& detail);
     std::string prepare(const std::string& sql);

@@ -9,7 +9,7 @@ namespace imprint::archive {
 
 // ENABLE ALWAYS: the triggers fire for session_replication_role = replica, too. Records are encrypted; compressing them
 // is of no use (STORAGE EXTERNAL).
-inline constexpr std::array<std::string_view, 2> postgres_migrations{R"sql(
+inline constexpr std::array<std::string_view, 3> postgres_migrations{R"sql(
 CREATE TABLE identities (
   chip text COLLATE "C" PRIMARY KEY CHECK (length(chip) = 64),
   kind text NOT NULL,
@@ -76,6 +76,23 @@ ALTER TABLE replacements ENABLE ALWAYS TRIGGER replacements_stay, ENABLE ALWAYS 
 )sql",
                                                                      R"sql(
 ALTER TABLE replacements ADD COLUMN number bigint GENERATED ALWAYS AS IDENTITY UNIQUE;
+)sql",
+                                                                     R"sql(
+CREATE TABLE digests (
+  number bigint PRIMARY KEY REFERENCES records (number),
+  digest bytea NOT NULL CHECK (length(digest) = 32) -- SHA-256 over the record
+);
+CREATE FUNCTION records_digest() RETURNS trigger LANGUAGE plpgsql SET search_path = imprint_archive AS $$
+BEGIN
+  INSERT INTO digests VALUES (NEW.number, sha256(NEW.record));
+  RETURN NULL;
+END $$;
+-- Before the others' digests are made: it waits for every record that is on its way, and lets none come meanwhile.
+-- Where records are replicated, their digests are, too: it does not fire there.
+CREATE TRIGGER records_digest AFTER INSERT ON records FOR EACH ROW EXECUTE FUNCTION records_digest();
+INSERT INTO digests SELECT number, sha256(record) FROM records;
+CREATE TRIGGER digests_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON digests EXECUTE FUNCTION stay();
+ALTER TABLE digests ENABLE ALWAYS TRIGGER digests_stay;
 )sql"};
 
 } // namespace imprint::archive

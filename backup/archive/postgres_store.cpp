@@ -17,9 +17,13 @@ constexpr int max_losses = 1;
 constexpr std::chrono::milliseconds first_pause{2};
 constexpr auto serializable = "SERIALIZABLE";
 constexpr int visit_rows = 64; // at a time, of at most 256 KiB each
+constexpr std::chrono::hours migration_patience{24}; // all records may have to be read
 
-const std::string select_entry = "SELECT r.chip, i.kind, i.value, i.key_digest, r.sequence, r.time, r.record, r.receipt"
-                                 " FROM records r JOIN identities i ON i.chip = r.chip ";
+const std::string select_entry =
+    "SELECT r.chip, i.kind, i.value, i.key_digest, r.sequence, r.time, r.record, r.receipt, d.digest"
+    " FROM records r JOIN identities i ON i.chip = r.chip LEFT JOIN digests d ON d.number = r.number ";
+const std::string select_published =
+    "SELECT r.sequence, d.digest, r.record FROM records r JOIN digests d ON d.number = r.number ";
 const std::string select_replacement = "SELECT former, present, kind, value, time, statement FROM replacements ";
 
 Owner read_owner(const Rows& rows, int row)
@@ -29,8 +33,12 @@ Owner read_owner(const Rows& rows, int row)
 
 Entry read_entry(const Rows& rows, int row)
 {
-    return {read_owner(rows, row), static_cast<std::uint64_t>(rows.number(row, 4)),
-            pki::Time(std::chrono::seconds(rows.number(row, 5))), rows.bytes(row, 6), rows.bytes(row, 7)};
+    return {read_owner(rows, row),
+            static_cast<std::uint64_t>(rows.number(row, 4)),
+            pki::Time(std::chrono::seconds(rows.number(row, 5))),
+            rows.bytes(row, 6),
+            rows.bytes(row, 7),
+            rows.bytes(row, 8)};
 }
 
 Replacement read_replacement(const Rows& rows, int row)
@@ -66,12 +74,14 @@ public:
         return connected([&] { return find_entry(chip_identifier, sequence); });
     }
 
-    std::optional<Entry> newest(const std::string& chip_identifier) override
+    std::optional<Published> read(const std::string& chip_identifier, std::optional<std::uint64_t> sequence) override
     {
-        return connected([&] {
-            return one(connection_.execute(select_entry + "WHERE r.chip = $1 ORDER BY r.sequence DESC LIMIT 1",
-                                           Values() << chip_identifier));
-        });
+        if (sequence && !in_range(*sequence))
+            return std::nullopt;
+        const Rows rows = connected([&] { return published(chip_identifier, sequence); });
+        if (rows.size() == 0)
+            return std::nullopt;
+        return Published{static_cast<std::uint64_t>(rows.number(0, 0)), rows.bytes(0, 1), rows.bytes(0, 2)};
     }
 
     // In pieces: nothing that was there can change between them, and no transaction stays open for long.
@@ -121,8 +131,9 @@ public:
     std::vector<Listed> list(std::uint64_t after, std::size_t limit) override
     {
         const Rows rows = connected([&] {
-            return connection_.execute("SELECT number, chip, sequence, sha256(record) FROM records"
-                                       " WHERE number > $1 ORDER BY number LIMIT $2",
+            return connection_.execute("SELECT r.number, r.chip, r.sequence, d.digest FROM records r"
+                                       " JOIN digests d ON d.number = r.number"
+                                       " WHERE r.number > $1 ORDER BY r.number LIMIT $2",
                                        page_of(after, limit));
         });
         std::vector<Listed> found;
@@ -224,12 +235,13 @@ private:
     {
         connection_.begin("READ COMMITTED");
         try {
+            connection_.execute("SELECT set_config('statement_timeout', '0', true)");
             connection_.execute("SELECT pg_advisory_xact_lock(hashtextextended('imprint_archive', 0))");
             connection_.script("CREATE SCHEMA IF NOT EXISTS imprint_archive;"
                                "CREATE TABLE IF NOT EXISTS version (number bigint NOT NULL)");
             const auto version = schema_version_now();
             for (auto next = version; next < postgres_migrations.size(); ++next)
-                connection_.script(std::string(postgres_migrations.at(next)));
+                connection_.script(std::string(postgres_migrations.at(next)), migration_patience);
             connection_.execute("UPDATE version SET number = $1",
                                 Values() << static_cast<std::int64_t>(postgres_migrations.size()));
             connection_.commit();
@@ -258,6 +270,15 @@ private:
             return std::nullopt;
         return one(connection_.execute(select_entry + "WHERE r.chip = $1 AND r.sequence = $2",
                                        Values() << chip_identifier << static_cast<std::int64_t>(sequence)));
+    }
+
+    Rows published(const std::string& chip, std::optional<std::uint64_t> sequence)
+    {
+        if (!sequence)
+            return connection_.execute(select_published + "WHERE r.chip = $1 ORDER BY r.sequence DESC LIMIT 1",
+                                       Values() << chip);
+        return connection_.execute(select_published + "WHERE r.chip = $1 AND r.sequence = $2",
+                                   Values() << chip << static_cast<std::int64_t>(*sequence));
     }
 
     Rows piece(const std::string& only, const std::string& chip, std::int64_t sequence)

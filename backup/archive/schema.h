@@ -9,7 +9,7 @@ namespace imprint::archive {
 
 // The triggers keep the append-only promise against whoever opens the file with another program, too. Those before
 // INSERT are for INSERT OR REPLACE, which deletes without asking the triggers before DELETE.
-inline constexpr std::array<std::string_view, 3> migrations{R"sql(
+inline constexpr std::array<std::string_view, 4> migrations{R"sql(
 CREATE TABLE identities (
   chip TEXT PRIMARY KEY NOT NULL CHECK (length(chip) = 64),
   kind TEXT NOT NULL,
@@ -128,6 +128,26 @@ CREATE TRIGGER replacements_once BEFORE INSERT ON replacements
                WHERE former IN (NEW.former, NEW.present) OR present = NEW.present)
     OR EXISTS (SELECT 1 FROM identities WHERE chip = NEW.present)
   BEGIN SELECT RAISE(ABORT, 'a chip is replaced once, by a new one'); END;
+)sql",
+                                                            R"sql(
+-- What ETags and lists tell of a record. In a table of its own, because nothing writes to a record's row again, and
+-- because what stands behind a record in its row cannot be had without reading it. sha256(): sqlite_sha256.h.
+CREATE TABLE digests (
+  number INTEGER PRIMARY KEY REFERENCES records (number),
+  digest BLOB NOT NULL CHECK (length(digest) = 32) -- SHA-256 over the record
+) STRICT;
+INSERT INTO digests SELECT number, sha256(record) FROM records;
+
+-- Whatever program adds a record: one without the function cannot.
+CREATE TRIGGER records_digest AFTER INSERT ON records
+  BEGIN INSERT INTO digests VALUES (NEW.number, sha256(NEW.record)); END;
+CREATE TRIGGER digests_stay BEFORE UPDATE ON digests
+  BEGIN SELECT RAISE(ABORT, 'the archive is append-only'); END;
+CREATE TRIGGER digests_last BEFORE DELETE ON digests
+  BEGIN SELECT RAISE(ABORT, 'the archive is append-only'); END;
+CREATE TRIGGER digests_once BEFORE INSERT ON digests
+  WHEN EXISTS (SELECT 1 FROM digests WHERE number = NEW.number)
+  BEGIN SELECT RAISE(ABORT, 'one record, one digest'); END;
 )sql"};
 
 } // namespace imprint::archive

@@ -2,7 +2,7 @@
 #include "backup/archive/sqlite_store.h"
 
 #include "backup/archive/schema.h"
-#include "backup/package/record.h"
+#include "backup/archive/sqlite_sha256.h"
 #include "provisioning/server/database.h"
 
 #include <sqlite3.h>
@@ -12,10 +12,13 @@ namespace imprint::archive {
 namespace {
 
 constexpr std::string_view select_entry =
-    "SELECT r.chip, i.kind, i.value, i.key_digest, r.sequence, r.time, r.record, r.receipt"
-    " FROM records r JOIN identities i ON i.chip = r.chip ";
+    "SELECT r.chip, i.kind, i.value, i.key_digest, r.sequence, r.time, r.record, r.receipt, d.digest"
+    " FROM records r JOIN identities i ON i.chip = r.chip LEFT JOIN digests d ON d.number = r.number ";
+constexpr std::string_view select_published =
+    "SELECT r.sequence, d.digest, r.record FROM records r JOIN digests d ON d.number = r.number ";
 
 std::string entry_query(std::string_view rest) { return std::string(select_entry) += rest; }
+std::string published_query(std::string_view rest) { return std::string(select_published) += rest; }
 
 std::string replacement_query(std::string_view rest)
 {
@@ -54,9 +57,17 @@ Owner read_owner(SQLite::Statement& row)
 
 Entry read_entry(SQLite::Statement& row)
 {
-    return {read_owner(row), static_cast<std::uint64_t>(row.getColumn(4).getInt64()),
-            pki::Time(std::chrono::seconds(row.getColumn(5).getInt64())), blob(row.getColumn(6)),
-            blob(row.getColumn(7))};
+    return {read_owner(row),
+            static_cast<std::uint64_t>(row.getColumn(4).getInt64()),
+            pki::Time(std::chrono::seconds(row.getColumn(5).getInt64())),
+            blob(row.getColumn(6)),
+            blob(row.getColumn(7)),
+            blob(row.getColumn(8))};
+}
+
+Published read_published(SQLite::Statement& row)
+{
+    return {static_cast<std::uint64_t>(row.getColumn(0).getInt64()), blob(row.getColumn(1)), blob(row.getColumn(2))};
 }
 
 Replacement read_replacement(SQLite::Statement& row)
@@ -81,7 +92,7 @@ auto translated(Function function)
 class SqliteStore : public Store {
 public:
     explicit SqliteStore(const std::filesystem::path& path)
-        : database_(server::open_database(path, migrations))
+        : database_(server::open_database(path, migrations, add_sha256))
     {
         // What a predecessor wrote and was killed before it synced can be read already, but is not durable yet.
         database_.exec("PRAGMA wal_checkpoint(PASSIVE)");
@@ -92,11 +103,16 @@ public:
         return translated([&] { return find_entry(chip_identifier, sequence); });
     }
 
-    std::optional<Entry> newest(const std::string& chip_identifier) override
+    std::optional<Published> read(const std::string& chip_identifier, std::optional<std::uint64_t> sequence) override
     {
+        if (sequence && !in_range(*sequence))
+            return std::nullopt;
         return translated([&] {
-            newest_.bind(1, chip_identifier);
-            return one(newest_);
+            SQLite::Statement& query = sequence ? read_ : newest_;
+            query.bind(1, chip_identifier);
+            if (sequence)
+                query.bind(2, static_cast<std::int64_t>(*sequence));
+            return one(query, read_published);
         });
     }
 
@@ -136,14 +152,14 @@ public:
         return translated([&] {
             SQLite::Statement page(
                 database_,
-                "SELECT number, chip, sequence, record FROM records WHERE number > ? ORDER BY number LIMIT ?");
+                "SELECT r.number, r.chip, r.sequence, d.digest FROM records r JOIN digests d ON d.number = r.number"
+                " WHERE r.number > ? ORDER BY r.number LIMIT ?");
             bind_page(page, after, limit);
             std::vector<Listed> found;
             while (page.executeStep())
                 found.push_back({static_cast<std::uint64_t>(page.getColumn(0).getInt64()),
                                  page.getColumn(1).getString(),
-                                 static_cast<std::uint64_t>(page.getColumn(2).getInt64()),
-                                 package::record_digest(blob(page.getColumn(3)))});
+                                 static_cast<std::uint64_t>(page.getColumn(2).getInt64()), blob(page.getColumn(3))});
             return found;
         });
     }
@@ -170,7 +186,8 @@ public:
 private:
     SQLite::Database database_;
     SQLite::Statement find_{database_, entry_query("WHERE r.chip = ? AND r.sequence = ?")};
-    SQLite::Statement newest_{database_, entry_query("WHERE r.chip = ? ORDER BY r.sequence DESC LIMIT 1")};
+    SQLite::Statement read_{database_, published_query("WHERE r.chip = ? AND r.sequence = ?")};
+    SQLite::Statement newest_{database_, published_query("WHERE r.chip = ? ORDER BY r.sequence DESC LIMIT 1")};
     SQLite::Statement owners_{database_,
                               "SELECT chip, kind, value, key_digest FROM identities"
                               " WHERE chip = ?1 OR chip = ?5 OR (kind = ?2 AND value = ?3) OR key_digest = ?4"};
@@ -185,12 +202,13 @@ private:
                                           "INSERT INTO replacements (former, present, kind, value, time, statement)"
                                           " VALUES (?, ?, ?, ?, ?, ?)"};
 
-    static std::optional<Entry> one(SQLite::Statement& statement)
+    template <class T>
+    static std::optional<T> one(SQLite::Statement& statement, T (*read)(SQLite::Statement&))
     {
         const Use use(statement);
         if (!statement.executeStep())
             return std::nullopt;
-        return read_entry(statement);
+        return read(statement);
     }
 
     std::optional<Entry> find_entry(const std::string& chip_identifier, std::uint64_t sequence)
@@ -199,7 +217,7 @@ private:
             return std::nullopt;
         find_.bind(1, chip_identifier);
         find_.bind(2, static_cast<std::int64_t>(sequence));
-        return one(find_);
+        return one(find_, read_entry);
     }
 
     static void bind_page(SQLite::Statement& statement, std::uint64_t after, std::size_t limit)

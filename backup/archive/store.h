@@ -19,6 +19,14 @@ struct Entry {
     pki::Time time; // of acceptance
     Bytes record;
     Bytes receipt;
+    Bytes digest = {}; // SHA-256 over the record, as the database made it: nobody has to when an entry is added
+};
+
+// What is given to everybody who asks.
+struct Published {
+    std::uint64_t sequence = 0;
+    Bytes digest; // SHA-256 over the record
+    Bytes record;
 };
 
 // As lists have it: `number` is this database's own, and rises from record to record.
@@ -48,7 +56,9 @@ public:
     virtual ~Store() = default;
 
     virtual std::optional<Entry> find(const std::string& chip_identifier, std::uint64_t sequence) = 0;
-    virtual std::optional<Entry> newest(const std::string& chip_identifier) = 0; // the highest sequence
+    // Without a sequence the one with the highest.
+    virtual std::optional<Published> read(const std::string& chip_identifier,
+                                          std::optional<std::uint64_t> sequence) = 0;
     // All records (of one chip, if it is not empty) by chip and sequence; stops when the visitor returns false.
     virtual void visit(const std::string& chip_identifier, const std::function<bool(const Entry&)>& visitor) = 0;
     // What has a higher number than `after`, in order, at most so many. What several archives add to one database at

@@ -88,13 +88,16 @@ void copy_database(SQLite::Database& database, const std::filesystem::path& path
     }
 }
 
-SQLite::Database open_database(const std::filesystem::path& path, std::span<const std::string_view> migrations)
+SQLite::Database open_database(const std::filesystem::path& path, std::span<const std::string_view> migrations,
+                               void (*prepare)(SQLite::Database&))
 {
     give_to_owner(path);
     create_private(path);
     try {
         SQLite::Database database(path.string(), SQLite::OPEN_READWRITE, busy_timeout_ms);
         configure(database);
+        if (prepare != nullptr)
+            prepare(database);
         migrate(database, migrations);
         return database;
     } catch (const SQLite::Exception& e) {

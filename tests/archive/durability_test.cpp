@@ -97,7 +97,9 @@ TEST_F(Attack20, NothingIsChangedOrDeletedWhoeverOpensTheDatabase)
     ASSERT_EQ(archive.put(device, 3, device.record(3)).status, 201U);
     SQLite::Database database(archive.database().string(), SQLite::OPEN_READWRITE);
     for (const auto* statement : {"UPDATE records SET record = x'00'", "UPDATE identities SET value = 'SN-2'",
-                                  "DELETE FROM records", "DELETE FROM identities",
+                                  "DELETE FROM records", "DELETE FROM identities", "DELETE FROM digests",
+                                  "UPDATE digests SET digest = zeroblob(32)",
+                                  "REPLACE INTO digests SELECT number, zeroblob(32) FROM digests",
                                   "REPLACE INTO records SELECT number, chip, sequence, time, x'00', x'00' FROM records",
                                   "REPLACE INTO records SELECT NULL, chip, sequence, time, x'00', x'00' FROM records",
                                   "REPLACE INTO identities SELECT chip, kind, 'SN-2', key_digest FROM identities"})
@@ -116,7 +118,8 @@ TEST_F(Attack20, AChangedDatabaseIsNoticed)
         const auto saved = read_file(archive.database(), 16 * 1024 * 1024).value();
         {
             SQLite::Database database(archive.database().string(), SQLite::OPEN_READWRITE);
-            database.exec("DROP TRIGGER records_stay; DROP TRIGGER identities_stay");
+            database.exec("DROP TRIGGER records_stay; DROP TRIGGER identities_stay; DROP TRIGGER digests_stay;"
+                          "DROP TRIGGER digests_last");
             database.exec(change);
         }
         const auto verified = archive.command({"verify", "--json"});
@@ -142,6 +145,8 @@ TEST_F(Attack20, AChangedDatabaseIsNoticed)
     EXPECT_EQ(faulty(("UPDATE records SET sequence = 5" + of_one).c_str()), 1U);
     EXPECT_EQ(faulty(("UPDATE records SET time = time + 1" + of_one).c_str()), 1U);
     EXPECT_EQ(faulty(("UPDATE identities SET value = 'SN-3'" + of_one).c_str()), 1U);
+    EXPECT_EQ(faulty("UPDATE digests SET digest = zeroblob(32) WHERE number = 1"), 1U);
+    EXPECT_EQ(faulty("DELETE FROM digests WHERE number = 1"), 1U);
     EXPECT_EQ(stored_records(), 2U);
 }
 

@@ -35,7 +35,10 @@ public:
     {
         return inner_->find(chip, sequence);
     }
-    std::optional<Entry> newest(const std::string& chip) override { return inner_->newest(chip); }
+    std::optional<Published> read(const std::string& chip, std::optional<std::uint64_t> sequence) override
+    {
+        return inner_->read(chip, sequence);
+    }
     void visit(const std::string& chip, const std::function<bool(const Entry&)>& visitor) override
     {
         inner_->visit(chip, visitor);

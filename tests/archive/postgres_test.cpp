@@ -55,10 +55,17 @@ TEST_P(Stores, B1_ARecordIsFoundAsItWasAdded)
     EXPECT_EQ(found->record, three.record);
     EXPECT_EQ(found->receipt, three.receipt);
     EXPECT_EQ(found->time, three.time);
-    EXPECT_EQ(store->newest(three.owner.chip_identifier)->sequence, 5U);
+    EXPECT_EQ(found->digest, package::record_digest(three.record));
+    const auto published = store->read(three.owner.chip_identifier, 3);
+    ASSERT_TRUE(published);
+    EXPECT_EQ(published->sequence, 3U);
+    EXPECT_EQ(published->digest, package::record_digest(three.record));
+    EXPECT_EQ(published->record, three.record);
+    EXPECT_EQ(store->read(three.owner.chip_identifier, {})->sequence, 5U);
     EXPECT_FALSE(store->find(three.owner.chip_identifier, 7));
     EXPECT_FALSE(store->find(three.owner.chip_identifier, ~0ULL));
-    EXPECT_FALSE(store->newest(std::string(64, 'b')));
+    EXPECT_FALSE(store->read(three.owner.chip_identifier, ~0ULL));
+    EXPECT_FALSE(store->read(std::string(64, 'b'), {}));
 }
 
 TEST_P(Stores, Attack09_OfManyAtOnceARefusedOneLeavesTheOthersAlone)
@@ -175,11 +182,24 @@ TEST_F(PostgresArchive, Attack20_NothingIsChangedOrDeletedByOtherPrograms)
     const std::string set = "SET search_path = imprint_archive; ";
     for (const auto* statement :
          {"UPDATE records SET record = ''", "DELETE FROM records", "TRUNCATE records", "DELETE FROM identities",
-          "UPDATE identities SET value = 'SN-2'", "TRUNCATE identities CASCADE",
+          "UPDATE identities SET value = 'SN-2'", "TRUNCATE identities CASCADE", "DELETE FROM digests",
+          "UPDATE digests SET digest = sha256('')", "TRUNCATE digests",
           "SET session_replication_role = replica; DELETE FROM records",
           "INSERT INTO identities SELECT * FROM identities ON CONFLICT (chip) DO UPDATE SET value = 'SN-2'"})
         EXPECT_THROW(shared_postgres().sql(set + statement, database()), std::runtime_error) << statement;
     EXPECT_TRUE(store->find(std::string(64, 'a'), 3));
+}
+
+TEST_F(PostgresArchive, Attack35_ADatabaseWithoutDigestsGetsThem)
+{
+    const Entry one = entry('a', 3, "SN-1");
+    ASSERT_TRUE(open_store(url)->add(one));
+    shared_postgres().sql("SET search_path = imprint_archive; DROP FUNCTION records_digest() CASCADE;"
+                          "DROP TABLE digests; UPDATE version SET number = 2",
+                          database());
+    const auto store = open_store(url);
+    EXPECT_EQ(store->read(one.owner.chip_identifier, 3)->digest, package::record_digest(one.record));
+    EXPECT_EQ(store->find(one.owner.chip_identifier, 3)->digest, package::record_digest(one.record));
 }
 
 TEST_F(PostgresArchive, ThereIsNoPasswordInItsUrl)

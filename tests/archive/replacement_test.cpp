@@ -183,7 +183,7 @@ TEST_F(Replacing, Attack35_ADatabaseOfTheFirstReleaseIsTakenOver)
     ASSERT_EQ(archive.stop(), 0);
     // Back to what the first release had.
     SQLite::Database database(archive.database().string(), SQLite::OPEN_READWRITE);
-    database.exec(R"(DROP TABLE replacements; PRAGMA user_version = 1;
+    database.exec(R"(DROP TABLE replacements; DROP TRIGGER records_digest; DROP TABLE digests; PRAGMA user_version = 1;
         CREATE TABLE old (chip TEXT PRIMARY KEY NOT NULL CHECK (length(chip) = 64), kind TEXT NOT NULL,
           value TEXT NOT NULL, key_digest BLOB UNIQUE NOT NULL CHECK (length(key_digest) = 32),
           UNIQUE (kind, value)) STRICT, WITHOUT ROWID;
@@ -191,6 +191,7 @@ TEST_F(Replacing, Attack35_ADatabaseOfTheFirstReleaseIsTakenOver)
         ALTER TABLE old RENAME TO identities;)");
     archive.start();
     EXPECT_EQ(archive.get(path_of(first.chip)).body, record);
+    EXPECT_EQ(archive.get(path_of(first.chip)).headers.at("etag"), '"' + hex(package::record_digest(record)) + '"');
     EXPECT_EQ(archive.put(second, 3, second.record(3)).reason(), "identity-taken");
     EXPECT_EQ(replace(first, second).status, 201U);
     EXPECT_EQ(archive.put(second, 3, second.record(3)).status, 201U);
