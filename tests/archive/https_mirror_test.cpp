@@ -51,6 +51,27 @@ protected:
     test::Certified certified = archive.pki.mirror("Mirror 1");
 };
 
+// As the units have it, which name the key and the target besides.
+TEST_F(HttpsMirror, B1_AConfigurationIsForTheMirrorAndItsProof)
+{
+    const std::string files = archive.write_client(certified), config = archive.directory / "line.conf";
+    write_file(config,
+               as_bytes("trust = \"" + (archive.directory / "trust.pem").string() + "\"\n[mirror]\nfrom = \"https://" +
+                        archive.https + "\"\ncertificate = \"" + files + ".pem\"\n[verify]\ndirectory = \"" +
+                        target.string() + "\"\n"));
+    const auto with = [&](test::Arguments arguments) {
+        arguments.insert(arguments.begin(), {IMPRINT_ARCHIVE, "--config", config});
+        return test::run(arguments);
+    };
+    const auto made = with({"mirror", "--key", files + ".key", target.string()});
+    EXPECT_EQ(made.status, 0) << made.err;
+    const auto proved = with({"verify"});
+    EXPECT_EQ(proved.status, 0) << proved.err;
+    EXPECT_NE(proved.out.find("5 records, 1 replacements, 0 faulty"), std::string::npos) << proved.out;
+    fs::remove(file(device, "3"));
+    EXPECT_EQ(with({"verify"}).status, 3);
+}
+
 TEST_F(HttpsMirror, B1_ADirectoryIsTheSameAsOneFromTheDatabase)
 {
     const auto made = mirror_over(target);

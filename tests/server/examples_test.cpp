@@ -49,6 +49,7 @@ TEST_F(Examples, OfTheArchive)
 {
     expect_understood("archive.conf", IMPRINT_ARCHIVE,
                       {"--database", directory / "archive.db", "show", std::string(64, '0')});
+    expect_understood("mirror.conf", IMPRINT_ARCHIVE, {"mirror", "--key", "/nowhere", directory / "copy"});
 }
 
 TEST_F(Examples, OfTheCentralSystem)

@@ -107,6 +107,23 @@ TEST(Units, ServersAreUnderstoodWithTheirSockets)
     expect_understood(paths);
 }
 
+TEST(Units, TheArchivesTimersAreUnderstoodAndWhatTheyStartIsHardenedAsItIs)
+{
+    const auto hardening = [](const std::string& unit) {
+        const auto text = text_of(units / unit);
+        const auto from = text.find("\nCapabilityBoundingSet=");
+        return from == std::string::npos ? unit : text.substr(from, text.find("\n[Install]") - from);
+    };
+    TemporaryDirectory directory;
+    std::vector<std::string> paths;
+    for (const std::string name : {"imprint-archive-mirror@", "imprint-archive-verify@"}) {
+        EXPECT_EQ(hardening(name + ".service"), hardening("imprint-archive.service"));
+        paths.push_back(installed_in(directory, units / (name + ".service"), name + "line.service"));
+        paths.push_back(installed_in(directory, source / "units" / (name + ".timer"), name + "line.timer"));
+    }
+    expect_understood(paths);
+}
+
 TEST(Units, TheUsersAreMadeWithTheirDirectories)
 {
     TemporaryDirectory root;
