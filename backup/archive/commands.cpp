@@ -141,16 +141,22 @@ int serve(const ServeOptions& options)
     keep_memory_of_records();
     auto trust = std::make_shared<const pki::Trust>(load_trust(options.trust, options.crls));
     Signer signer = load_signer(options, *trust);
+    const pki::Certificates own = signer.chain;
     server::Service service;
-    const HttpServer server(service,
-                            {options.database,
-                             options.listen,
-                             options.listen_tls,
-                             options.max_connections,
-                             options.max_per_client,
-                             std::chrono::seconds(options.deadline),
-                             {options.rate_per_client, options.rate}},
-                            std::move(trust), std::move(signer));
+    HttpServer server(service,
+                      {options.database,
+                       options.listen,
+                       options.listen_tls,
+                       options.max_connections,
+                       options.max_per_client,
+                       std::chrono::seconds(options.deadline),
+                       {options.rate_per_client, options.rate}},
+                      std::move(trust), std::move(signer));
+    service.on_reload([&] {
+        auto fresh = std::make_shared<const pki::Trust>(load_trust(options.trust, options.crls));
+        check_role(own, *fresh, options.certificate);
+        server.use(std::move(fresh));
+    });
     service.run();
     return 0;
 }

@@ -113,12 +113,12 @@ void log_put(const Peer& peer, const Request& request, const Answer& answer)
 
 struct HttpServer::Impl : std::enable_shared_from_this<Impl> {
     HttpSettings settings;
-    std::shared_ptr<const pki::Trust> trust;
+    std::shared_ptr<const pki::Trust> trust; // the network's; whoever works with it elsewhere has a share of it
     Signer signer;
     std::unique_ptr<Store> read_store;
     GroupCommit write_store; // all writers at once
     RateLimit rate_limit;
-    asio::ssl::context tls;
+    std::optional<asio::ssl::context> tls; // another one with another trust
     std::list<Waiting> waiting; // of each listener
     std::vector<std::unique_ptr<server::Listener>> listeners;
     bool stopping = false;
@@ -126,17 +126,15 @@ struct HttpServer::Impl : std::enable_shared_from_this<Impl> {
 
     Impl(HttpSettings s, std::shared_ptr<const pki::Trust> t, Signer by)
         : settings(std::move(s))
-        , trust(std::move(t))
         , signer(std::move(by))
         , read_store(open_store(settings.database))
         , write_store(open_store(settings.database), open_store(settings.database))
         , rate_limit(settings.rates)
-        , tls(server::server_context({signer.chain, signer.key.get()},
-                                     server::PeerPolicy{trust, pki::Role::station_tls, {}, pki::Role::mirror}, {})
-                  .release())
     {
+        use(std::move(t));
     }
 
+    void use(std::shared_ptr<const pki::Trust> now_trusted);
     void listen(server::Service& service);
     void stop();
     asio::awaitable<void> serve_public(Stream stream, Peer peer);
@@ -157,12 +155,21 @@ struct HttpServer::Impl : std::enable_shared_from_this<Impl> {
     asio::awaitable<Answer> answer(const Request& request, const Peer& peer);
 };
 
+void HttpServer::Impl::use(std::shared_ptr<const pki::Trust> now_trusted)
+{
+    auto context =
+        server::server_context({signer.chain, signer.key.get()},
+                               server::PeerPolicy{now_trusted, pki::Role::station_tls, {}, pki::Role::mirror}, {});
+    tls.emplace(context.release());
+    trust = std::move(now_trusted);
+}
+
 // Off the network's thread: signatures are checked and commits waited for.
 asio::awaitable<Answer> HttpServer::Impl::answer(const Request& request, const Peer& peer)
 {
     const bool put = request.method == Method::put;
-    const auto make = [this, put, &request] {
-        return put ? answer_put(write_store, *trust, signer, request, now())
+    const auto make = [this, put, &request, trusted = trust] {
+        return put ? answer_put(write_store, *trusted, signer, request, now())
                    : answer_read(*read_store, signer, request, now());
     };
     auto work = [&make]() -> asio::awaitable<Answer> { co_return make(); };
@@ -308,7 +315,7 @@ asio::awaitable<void> HttpServer::Impl::serve_public(Stream stream, Peer peer)
 asio::awaitable<void> HttpServer::Impl::serve_known(Stream stream, Peer peer)
 {
     const auto self = shared_from_this();
-    TlsStream secure(std::move(stream), tls);
+    TlsStream secure(std::move(stream), *tls);
     error_code error;
     secure.next_layer().expires_after(settings.deadline);
     {
@@ -372,5 +379,7 @@ HttpServer::HttpServer(server::Service& service, HttpSettings settings, std::sha
 }
 
 HttpServer::~HttpServer() = default;
+
+void HttpServer::use(std::shared_ptr<const pki::Trust> trust) { impl_->use(std::move(trust)); }
 
 } // namespace imprint::archive

@@ -22,14 +22,18 @@ struct HttpSettings {
 };
 
 // Listens from its construction on and announces each address ("listening http ..." or "listening https ..."); serves
-// while service.run() runs. The database is used by two threads of its own, one for reading and one for writing, so
-// that neither waits for the other.
+// while service.run() runs. The database has three connections, none of which waits for another: one for what the
+// public reads, one for what stations look up before they write, and one that commits. With one for all reads a flood
+// of the public would stand between a station and its receipt; with the writer's for the lookups, every commit would.
 class HttpServer {
 public:
     HttpServer(server::Service& service, HttpSettings settings, std::shared_ptr<const pki::Trust> trust, Signer signer);
     ~HttpServer();
     HttpServer(const HttpServer&) = delete;
     HttpServer& operator=(const HttpServer&) = delete;
+
+    // Whom connections trust that begin from now on, and records that come; in the loop. What goes on is left alone.
+    void use(std::shared_ptr<const pki::Trust> trust);
 
 private:
     struct Impl;

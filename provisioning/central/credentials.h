@@ -20,4 +20,7 @@ struct Credentials {
 Credentials load_credentials(const std::filesystem::path& directory, const std::string& key_uri,
                              const std::optional<Secret>& passphrase, pki::Time now);
 
+// trust.pem alone, which has to bear out the own certificate. Throws as above.
+pki::Trust load_bundle(const std::filesystem::path& directory, const pki::Certificates& tls, pki::Time now);
+
 } // namespace imprint::central

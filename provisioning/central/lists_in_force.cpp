@@ -22,6 +22,14 @@ ListsInForce::ListsInForce(Store& store, pki::Trust bundle, const std::vector<st
     rebuild();
 }
 
+void ListsInForce::use(pki::Trust bundle)
+{
+    bundle_ = std::move(bundle);
+    for (auto& file : files_)
+        file.look_again();
+    rebuild();
+}
+
 void ListsInForce::rebuild()
 {
     auto trust = std::make_shared<pki::Trust>(bundle_);

@@ -23,6 +23,9 @@ public:
     // Takes up what the store keeps. `bundle` is the manufacturer's; the store is borrowed.
     ListsInForce(Store& store, pki::Trust bundle, const std::vector<std::filesystem::path>& files);
 
+    // Another bundle from now on, by which every file is looked at again.
+    void use(pki::Trust bundle);
+
     // Looks at the files. A list comes into force when it is signed as open_lists() says, has a higher number than the
     // one before of its signer, and is durable.
     std::vector<Notice> look(pki::Time now);

@@ -57,7 +57,8 @@ int serve(Options& o)
     o.server.idle_timeout = std::chrono::seconds(o.idle_seconds);
     const std::string storage_key = o.storage_key.empty() ? (o.state / "storage.key").string() : o.storage_key;
     server::Service service;
-    const Server server(service, o.server, credentials(o), load_storage_key(storage_key));
+    Server server(service, o.server, credentials(o), load_storage_key(storage_key));
+    service.on_reload([&] { server.reload(o.directory); });
     service.run();
     return exit_ok;
 }

@@ -10,6 +10,8 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/redirect_error.hpp>
 
+#include <utility>
+
 namespace imprint::central {
 
 using server::in_worker;
@@ -108,8 +110,11 @@ asio::awaitable<void> Server::Impl::look_at_files()
             break;
         const bool clean = std::chrono::steady_clock::now() - cleaned >= clean_interval;
         std::optional<Bytes> set;
+        std::optional<pki::Trust> bundle = std::exchange(next_bundle, std::nullopt);
         auto work = [&] {
             set = new_central_set();
+            if (bundle)
+                lists.use(*std::move(bundle));
             if (clean)
                 store.remove_expired(now());
             return lists.look(now());
@@ -177,5 +182,11 @@ Server::Server(server::Service& service, ServerSettings settings, Credentials cr
 }
 
 Server::~Server() = default;
+
+void Server::reload(const std::filesystem::path& directory)
+{
+    impl_->next_bundle = load_bundle(directory, impl_->credentials.tls, now());
+    impl_->timer.cancel();
+}
 
 } // namespace imprint::central

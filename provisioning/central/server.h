@@ -37,6 +37,9 @@ public:
     Server(server::Service& service, ServerSettings settings, Credentials credentials, Secret storage_key);
     ~Server();
 
+    // Takes load_bundle() in place of the one that is in use, soon; in the loop. Throws what that throws.
+    void reload(const std::filesystem::path& directory);
+
 private:
     struct Impl;
     std::unique_ptr<Impl> impl_;

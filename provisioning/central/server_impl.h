@@ -29,6 +29,7 @@ struct Server::Impl {
     Sealer sealer;
     ListsInForce lists; // the worker's
     std::shared_ptr<const pki::Trust> trust; // the network's view of it
+    std::optional<pki::Trust> next_bundle; // that the lists are to take up
     std::optional<asio::ssl::context> context; // another one after each change of the lists
     WatchedFile central_set_file; // the worker's
     Bytes central_set;

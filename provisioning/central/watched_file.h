@@ -18,6 +18,7 @@ public:
     const std::filesystem::path& path() const { return path_; }
     // Whether it is another one than at the last call, by what stat(2) tells; true at the first.
     bool changed();
+    void look_again() { stamp_.reset(); } // at the next call, as at the first
     // Nothing if it is not there. Throws Error(storage_failed).
     std::optional<Bytes> read() const;
 

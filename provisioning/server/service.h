@@ -25,6 +25,10 @@ public:
     // Called in the loop when SIGTERM or SIGINT comes: stop accepting, cancel timers.
     void on_stop(std::function<void()> callback);
 
+    // Called in the loop when SIGHUP comes (systemctl reload): takes up files that were replaced, or throws and leaves
+    // everything as it was. Either is logged, and told to the service manager. Without one SIGHUP ends the process.
+    void on_reload(std::function<void()> callback);
+
     // Prints "listening <what> <address>" to stdout, at once: whoever started the process may connect now.
     static void announce(const std::string& what, const std::string& address);
 

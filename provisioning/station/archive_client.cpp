@@ -16,6 +16,7 @@
 #include <boost/beast/http.hpp>
 
 #include <functional>
+#include <optional>
 
 namespace imprint::station {
 
@@ -71,16 +72,23 @@ Handover judge(const http::response<Body>& response, const Document& document)
 
 struct ArchiveClient::Impl {
     server::Location location;
+    const Credentials& credentials;
     std::shared_ptr<const pki::Trust> trust;
-    asio::ssl::context context;
+    std::optional<asio::ssl::context> context; // another one with another trust
 
-    Impl(const std::string& url, const Credentials& credentials)
+    Impl(const std::string& url, const Credentials& with)
         : location(server::parse_location("https", url, "an archive"))
-        , trust(credentials.trust)
-        , context(server::client_context({credentials.tls, credentials.tls_key.get()},
-                                         {credentials.trust, pki::Role::archive, location.host}, {})
-                      .release())
+        , credentials(with)
     {
+        use(credentials.trust);
+    }
+
+    void use(std::shared_ptr<const pki::Trust> now_trusted)
+    {
+        auto fresh = server::client_context({credentials.tls, credentials.tls_key.get()},
+                                            {now_trusted, pki::Role::archive, location.host}, {});
+        context.emplace(fresh.release());
+        trust = std::move(now_trusted);
     }
 
     asio::awaitable<void> connect(TlsStream& stream);
@@ -121,7 +129,7 @@ asio::awaitable<Handover> ArchiveClient::Impl::exchange(TlsStream& stream, const
 asio::awaitable<Handover> ArchiveClient::Impl::ask(Document document, std::chrono::seconds limit)
 {
     const auto executor = co_await asio::this_coro::executor;
-    TlsStream stream(executor, context);
+    TlsStream stream(executor, *context);
     beast::get_lowest_layer(stream).expires_after(limit);
     Handover handover;
     try {
@@ -142,6 +150,8 @@ ArchiveClient::ArchiveClient(const std::string& url, const Credentials& credenti
 }
 
 ArchiveClient::~ArchiveClient() = default;
+
+void ArchiveClient::use(std::shared_ptr<const pki::Trust> trust) { impl_->use(std::move(trust)); }
 
 asio::awaitable<Handover> ArchiveClient::put(const RecordEntry& record, std::chrono::seconds limit)
 {

@@ -32,6 +32,8 @@ public:
     // "https://host:port". Throws Error(invalid_argument). The credentials are borrowed.
     ArchiveClient(const std::string& url, const Credentials& credentials);
     ~ArchiveClient();
+    // Another trust than the credentials had, for what begins from now on.
+    void use(std::shared_ptr<const pki::Trust> trust);
 
     // One connection, at most `limit` for all of it. Does not throw for what the network or the archive do.
     boost::asio::awaitable<Handover> put(const RecordEntry& record, std::chrono::seconds limit);

@@ -41,13 +41,20 @@ Pair load_pair(const CredentialSources& sources, const std::string& name, const 
     return {std::move(chain), std::move(key)};
 }
 
+} // namespace
+
 std::shared_ptr<const pki::Trust> load_trust(const CredentialSources& sources)
 {
     return std::make_shared<const pki::Trust>(
         pki::trust_from_pem(read_pem(sources.directory / "trust.pem", "imprint-authority station")));
 }
 
-} // namespace
+void check_credentials(const Credentials& credentials, const pki::Trust& trust, pki::Time now)
+{
+    check_role("signing.pem", credentials.signing, trust, pki::Role::station_signing, now);
+    check_role("identity-ca.pem", credentials.identity_ca, trust, pki::Role::identity_ca, now);
+    check_role("tls.pem", credentials.tls, trust, pki::Role::station_tls, now);
+}
 
 Credentials load_credentials(const CredentialSources& sources, pki::Time now)
 {

@@ -32,12 +32,17 @@ std::shared_ptr<const PairSource> pool(const Options& options)
     return pool;
 }
 
+pki::Trust vendors(const Options& options)
+{
+    return options.vendor_ca.empty() ? pki::Trust{} : load_vendors(options.vendor_ca);
+}
+
 int serve(Options& options)
 {
     const std::string master_key =
         options.master_key.empty() ? (options.state / "master.key").string() : options.master_key;
     Station station{.credentials = credentials(options),
-                    .vendors = options.vendor_ca.empty() ? pki::Trust{} : load_vendors(options.vendor_ca),
+                    .vendors = vendors(options),
                     .master_key = load_master_key(master_key, options.credentials.passphrase),
                     .profile = options.profile.empty() ? PackageProfile{} : read_profile(options.profile),
                     .module_lifetime = std::chrono::days(options.module_days),
@@ -46,7 +51,9 @@ int serve(Options& options)
     options.server.handshake_timeout = std::chrono::seconds(options.handshake_seconds);
     options.server.message_timeout = std::chrono::seconds(options.message_seconds);
     server::Service service;
-    const Server server(service, options.server, std::move(station));
+    Server server(service, options.server, std::move(station));
+    if (!options.server.stdio) // there SIGHUP is the end of the line
+        service.on_reload([&] { server.use(load_trust(options.credentials), vendors(options)); });
     service.run();
     return options.server.stdio && !server.has_recorded() ? exit_failed : exit_ok;
 }

@@ -9,30 +9,28 @@ namespace imprint::station {
 
 namespace asio = boost::asio;
 
-namespace {
-
-server::TlsContext context_of(const Credentials& credentials, const std::vector<OperationsProtocol>& protocols)
-{
-    server::RoleOfProtocol roles;
-    for (const auto& protocol : protocols)
-        roles.emplace(protocol.alpn, protocol.client);
-    return server::server_context({credentials.tls, credentials.tls_key.get()}, credentials.trust, roles);
-}
-
-} // namespace
-
 Operations::Operations(const Credentials& credentials, std::chrono::seconds handshake_timeout,
                        std::vector<OperationsProtocol> protocols, Refused refused)
-    : protocols_(std::move(protocols))
+    : credentials_(credentials)
+    , protocols_(std::move(protocols))
     , handshake_timeout_(handshake_timeout)
     , refused_(std::move(refused))
-    , context_(context_of(credentials, protocols_).release())
 {
+    use(credentials_.trust);
+}
+
+void Operations::use(const std::shared_ptr<const pki::Trust>& trust)
+{
+    server::RoleOfProtocol roles;
+    for (const auto& protocol : protocols_)
+        roles.emplace(protocol.alpn, protocol.client);
+    auto context = server::server_context({credentials_.tls, credentials_.tls_key.get()}, trust, roles);
+    context_.emplace(context.release());
 }
 
 asio::awaitable<void> Operations::serve(server::Stream raw, std::string peer)
 {
-    server::TlsStream stream(std::move(raw), context_);
+    server::TlsStream stream(std::move(raw), *context_);
     const std::optional<Refusal> refused = co_await server::accept_tls(stream, handshake_timeout_);
     if (refused) {
         co_await refused_(*refused, std::move(peer));

@@ -8,6 +8,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,9 +32,12 @@ public:
     // Told of handshakes that were refused; for the audit log.
     using Refused = std::function<boost::asio::awaitable<void>(Refusal why, std::string peer)>;
 
-    // Shows the station's TLS certificate.
+    // Shows the station's TLS certificate. The credentials are borrowed.
     Operations(const Credentials& credentials, std::chrono::seconds handshake_timeout,
                std::vector<OperationsProtocol> protocols, Refused refused);
+
+    // Another trust than the credentials had, for connections that begin from now on.
+    void use(const std::shared_ptr<const pki::Trust>& trust);
 
     // A whole connection: what a listener's handler is.
     boost::asio::awaitable<void> serve(server::Stream stream, std::string peer);
@@ -41,10 +45,11 @@ public:
 private:
     boost::asio::awaitable<void> dispatch(server::TlsStream& stream, std::string peer);
 
+    const Credentials& credentials_;
     std::vector<OperationsProtocol> protocols_;
     std::chrono::seconds handshake_timeout_;
     Refused refused_;
-    boost::asio::ssl::context context_;
+    std::optional<boost::asio::ssl::context> context_; // another one with another trust
 };
 
 } // namespace imprint::station

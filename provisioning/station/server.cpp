@@ -17,6 +17,7 @@
 
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 
 #include <set>
@@ -60,7 +61,8 @@ using Received = Result<Bytes>;
 
 struct Server::Impl {
     ServerSettings settings;
-    Station station;
+    Station station; // its trust and its vendors are the worker's
+    std::shared_ptr<const pki::Trust> trust; // the network's view of it
     Store store; // the worker's
     Introductions introductions; // the worker's
     asio::ssl::context context;
@@ -78,6 +80,7 @@ struct Server::Impl {
     Impl(server::Service& service, ServerSettings s, Station st)
         : settings(std::move(s))
         , station(std::move(st))
+        , trust(station.credentials.trust)
         , store(database_path(settings.state))
         , context(server::server_context({station.credentials.tls, station.credentials.tls_key.get()}, std::nullopt,
                                          {std::string(protocol::alpn)})
@@ -87,6 +90,7 @@ struct Server::Impl {
     }
 
     void start(server::Service& service);
+    void use(const std::shared_ptr<const pki::Trust>& now_trusted, pki::Trust vendors);
     void stop();
     server::Listener::Handler handler(Required required);
     void listen(const asio::any_io_executor& executor, const std::string& address, Required required);
@@ -286,7 +290,7 @@ std::vector<OperationsProtocol> Server::Impl::protocols()
     };
     return {courier_protocol(store, worker, {settings.public_address, settings.message_timeout}, journal),
             sync_protocol(
-                store, worker, station.credentials, settings.message_timeout, [this] { write_list(); }, synchronized)};
+                store, worker, trust, settings.message_timeout, [this] { write_list(); }, synchronized)};
 }
 
 // Whatever else would be written to standard output goes to standard error from here on.
@@ -302,6 +306,20 @@ asio::awaitable<void> Server::Impl::serve_stdio(server::Service& service)
         log(server::Priority::error, "no conversation is possible", {{"DETAIL", e.what()}});
     }
     service.stop();
+}
+
+void Server::Impl::use(const std::shared_ptr<const pki::Trust>& now_trusted, pki::Trust vendors)
+{
+    check_credentials(station.credentials, *now_trusted, now());
+    if (client)
+        client->use(now_trusted);
+    if (operations)
+        operations->use(now_trusted);
+    trust = now_trusted;
+    asio::post(worker, [this, now_trusted, vendors = std::move(vendors)]() mutable {
+        station.credentials.trust = now_trusted;
+        station.vendors = std::move(vendors);
+    });
 }
 
 void Server::Impl::stop()
@@ -328,6 +346,11 @@ Server::Server(server::Service& service, ServerSettings settings, Station statio
 }
 
 Server::~Server() = default;
+
+void Server::use(const std::shared_ptr<const pki::Trust>& trust, pki::Trust vendors)
+{
+    impl_->use(trust, std::move(vendors));
+}
 
 bool Server::has_recorded() const { return impl_->recorded; }
 

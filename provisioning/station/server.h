@@ -35,6 +35,10 @@ public:
     Server(server::Service& service, ServerSettings settings, Station station);
     ~Server();
 
+    // Whom everything trusts that begins from now on, and the TPM vendors: each in its own time, but soon. In the loop.
+    // Throws, and changes nothing, where this trust does not bear out the station's own certificates.
+    void use(const std::shared_ptr<const pki::Trust>& trust, pki::Trust vendors);
+
     // Whether a device has got its receipt since the start.
     bool has_recorded() const;
 

@@ -34,6 +34,11 @@ struct CredentialSources {
 // reasons).
 Credentials load_credentials(const CredentialSources& sources, pki::Time now);
 
+// trust.pem alone.
+std::shared_ptr<const pki::Trust> load_trust(const CredentialSources& sources);
+// Whether `trust` bears out the certificates. Throws the chain's reasons.
+void check_credentials(const Credentials& credentials, const pki::Trust& trust, pki::Time now);
+
 // What a client of the archive or of another station needs: TLS certificate and key, and the trust; the rest is empty.
 Credentials load_tls_credentials(const CredentialSources& sources, pki::Time now);
 

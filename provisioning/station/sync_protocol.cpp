@@ -24,7 +24,7 @@ bool is_the_end(const boost::system::error_code& error)
 struct Conversation {
     Store& store;
     asio::thread_pool& worker;
-    std::shared_ptr<const pki::Trust> trust;
+    const std::shared_ptr<const pki::Trust>& trust;
     std::chrono::seconds message_timeout;
     std::function<void()> revoked;
     std::function<void(const SyncReply&)> told;
@@ -57,12 +57,12 @@ struct Conversation {
 
 } // namespace
 
-OperationsProtocol sync_protocol(Store& store, asio::thread_pool& worker, const Credentials& credentials,
-                                 std::chrono::seconds message_timeout, std::function<void()> revoked,
-                                 std::function<void(const SyncReply&)> told)
+OperationsProtocol sync_protocol(Store& store, asio::thread_pool& worker,
+                                 const std::shared_ptr<const pki::Trust>& trust, std::chrono::seconds message_timeout,
+                                 std::function<void()> revoked, std::function<void(const SyncReply&)> told)
 {
     return {std::string(protocol::sync_alpn), pki::Role::station_tls,
-            Conversation{store, worker, credentials.trust, message_timeout, std::move(revoked), std::move(told)}};
+            Conversation{store, worker, trust, message_timeout, std::move(revoked), std::move(told)}};
 }
 
 } // namespace imprint::station

@@ -10,10 +10,11 @@
 
 namespace imprint::station {
 
-// Store and worker are borrowed; `revoked` is called in the worker before the other side hears of what it made out of
-// date in the CRL; `told` gets each reply after it became durable: for the journal and the outbox.
-OperationsProtocol sync_protocol(Store& store, boost::asio::thread_pool& worker, const Credentials& credentials,
-                                 std::chrono::seconds message_timeout, std::function<void()> revoked,
-                                 std::function<void(const SyncReply&)> told);
+// Store, worker and trust are borrowed, the latter for each conversation anew; `revoked` is called in the worker before
+// the other side hears of what it made out of date in the CRL; `told` gets each reply after it became durable: for the
+// journal and the outbox.
+OperationsProtocol sync_protocol(Store& store, boost::asio::thread_pool& worker,
+                                 const std::shared_ptr<const pki::Trust>& trust, std::chrono::seconds message_timeout,
+                                 std::function<void()> revoked, std::function<void(const SyncReply&)> told);
 
 } // namespace imprint::station

@@ -69,6 +69,7 @@ const std::map<std::string, std::string> not_provable{
 // What tells how to run the service.
 const std::set<std::string> no_hardening{"BusName",
                                          "Environment",
+                                         "ExecReload",
                                          "ExecStart",
                                          "ExecStartPre",
                                          "Group",

@@ -8,8 +8,10 @@
 #include "tests/support/test_pki.h"
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <gtest/gtest.h>
 #include <condition_variable>
+#include <future>
 #include <mutex>
 #include <thread>
 
@@ -52,6 +54,19 @@ protected:
         std::unique_lock lock(mutex_);
         news_.wait_until(lock, soon(), [&] { return refused_.size() >= count; });
         return refused_;
+    }
+
+    // In the loop, as the server does it.
+    void trust_besides(const TestPki& more)
+    {
+        auto both = std::make_shared<pki::Trust>(trust_);
+        both->anchors.push_back(more.root.certificate);
+        std::promise<void> done;
+        asio::post(io_, [&] {
+            operations_.use(both);
+            done.set_value();
+        });
+        done.get_future().wait();
     }
 
     TestPki pki;
@@ -97,6 +112,15 @@ private:
         [this](Refusal why, std::string) { return remember(std::move(why)); }};
     std::jthread loop_;
 };
+
+TEST_F(Attack01, AnotherTrustIsForWhatBeginsAfterIt)
+{
+    const TestPki elsewhere;
+    EXPECT_THROW(converse("two/1", &elsewhere.station_tls), Error);
+    trust_besides(elsewhere);
+    EXPECT_EQ(converse("two/1", &elsewhere.station_tls), "two/1 Station 1");
+    EXPECT_EQ(converse("two/1", &pki.station_tls), "two/1 Station 1");
+}
 
 TEST_F(Attack01, EachProtocolIsForItsOwnRoleAlone)
 {

@@ -19,6 +19,7 @@ public:
     bool try_start(const Arguments& more = {}, const Environment& environment = {});
     void kill();
     int stop(); // SIGTERM; the exit status
+    void signal(int number) { process_->signal(number); }
     Finished command(const Arguments& arguments) const; // an operator's
     void trust(HonestDevice& device) const; // by the allow-list
 
