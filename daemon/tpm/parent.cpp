@@ -37,6 +37,25 @@ void SecurityModule::evict_parent()
         evict(parent_);
 }
 
+// Whether the parent of this public area was there when we looked last, and still is. Whoever puts another one there
+// afterwards is noticed by the TPM: the session's HMAC is over the Name.
+bool SecurityModule::parent_stands(BytesView object)
+{
+    if (!parent_.object)
+        return false;
+    look_at(parent_);
+    return parent_.object &&
+        parent_.name == structures::name_of(structures::unmarshal<TPM2B_PUBLIC>(object).or_throw().publicArea);
+}
+
+Transient SecurityModule::Work::load_key_file(BytesView parent_object, BytesView parent_sensitive, BytesView object,
+                                              BytesView sensitive)
+{
+    if (module_->parent_stands(parent_object))
+        return load_under(module_->parent_.object.tr, object, sensitive);
+    return load_child(load(parent_object, parent_sensitive), object, sensitive);
+}
+
 void SecurityModule::evict(Primary& key)
 {
     auto session = authorize(ESYS_TR_RH_OWNER);

@@ -122,7 +122,14 @@ public:
         Bytes import(const structures::Importable& importable);
         Transient load(BytesView object, BytesView sensitive); // TPM2B_PUBLIC, TPM2B_PRIVATE [3]
         // Under a loaded parent that the empty authorization value opens (structures/child.h). [1]
-        Transient load_child(const Transient& parent, BytesView object, BytesView sensitive);
+        Transient load_child(const Transient& parent, BytesView object, BytesView sensitive)
+        {
+            return load_under(parent.tr(), object, sensitive);
+        }
+        // Under the parent of key files: the one at its handle if that is it, and else loaded for the moment. [2 where
+        // it stands, else 5, and 1 more if it stood there before]
+        Transient load_key_file(BytesView parent_object, BytesView parent_sensitive, BytesView object,
+                                BytesView sensitive);
         Secret unseal(const Transient& sealed); // [2]
         structures::Attestation certify(const Transient& object, BytesView qualifying_data); // [1]
         Bytes name(const Transient& object) const; // as the TPM told it when the object was loaded [0]
@@ -147,6 +154,7 @@ public:
         void done(Use use); // the command succeeded
         Use use() const { return last_ ? Use::over : Use::again; }
         Transient load(BytesView object, BytesView sensitive, Use use);
+        Transient load_under(ESYS_TR parent, BytesView object, BytesView sensitive);
         struct Made;
         void create(std::uint64_t odd_epoch, BytesView variation, Made& made);
         structures::Attestation certify_creation(const Transient& key, const Made& made, BytesView qualifying_data);
@@ -248,6 +256,7 @@ private:
     // Makes the loaded object with this Name the one at the key's handle, where nothing stands.
     void persist(Primary& key, const Transient& loaded, const Bytes& name);
     void evict(Primary& key);
+    bool parent_stands(BytesView object);
     void prepare_epoch();
     void define(Index& index, const TPMS_NV_PUBLIC& area);
     void undefine(Index& index);

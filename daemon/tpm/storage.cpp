@@ -97,7 +97,7 @@ Transient SecurityModule::Work::load(BytesView object, BytesView sensitive, Use 
 }
 
 // The session authorizes nothing here: it keeps what is loaded from being exchanged on the way.
-Transient SecurityModule::Work::load_child(const Transient& parent, BytesView object, BytesView sensitive)
+Transient SecurityModule::Work::load_under(ESYS_TR parent, BytesView object, BytesView sensitive)
 {
     const auto area = parse<TPM2B_PUBLIC>(object);
     const auto blob = parse<TPM2B_PRIVATE>(sensitive);
@@ -105,7 +105,7 @@ Transient SecurityModule::Work::load_child(const Transient& parent, BytesView ob
     ESYS_TR handle = ESYS_TR_NONE;
     const auto& connection = module_->connection_;
     connection.check(
-        Esys_Load(connection.esys(), parent.tr(), ESYS_TR_PASSWORD, session_.tr(), ESYS_TR_NONE, &blob, &area, &handle),
+        Esys_Load(connection.esys(), parent, ESYS_TR_PASSWORD, session_.tr(), ESYS_TR_NONE, &blob, &area, &handle),
         "load a key under its imported parent");
     done(use());
     return {connection, handle};

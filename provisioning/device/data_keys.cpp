@@ -146,8 +146,8 @@ tpm::Transient load(tpm::SecurityModule::Work& work, const lifecycle::Personaliz
 {
     if (!key.key_file())
         return work.load(as_bytes(key.object()), as_bytes(key.sensitive()));
-    const auto parent = work.load(as_bytes(file.parent().object()), as_bytes(file.parent().sensitive()));
-    return work.load_child(parent, as_bytes(key.object()), as_bytes(key.sensitive()));
+    return work.load_key_file(as_bytes(file.parent().object()), as_bytes(file.parent().sensitive()),
+                              as_bytes(key.object()), as_bytes(key.sensitive()));
 }
 
 } // namespace

@@ -43,7 +43,8 @@ KeyInfo describe(const lifecycle::DataKey& key);
 
 // What the TPM gives. Waits for it. Throws Error(data_key_not_found | data_key_unsuitable | invalid_argument |
 // tpm_refused: the TPM does not take the input | other tpm_* reasons).
-// [5 and what the use costs: 1, derive 1 for each 32 bytes; and what making room costs]
+// [5 and what the use costs: 1, derive 1 for each 32 bytes; and what making room costs. A key that is a key file: 4
+// where its parent stands, else 7 or 8]
 Secret use_key(tpm::Worker& worker, const lifecycle::Personalization& file, const KeyUse& use);
 
 // Block `number` (from 1) of SP 800-108's KDF in counter mode is HMAC over this: number ‖ "imprint/1 derive" ‖ 0 ‖

@@ -198,6 +198,37 @@ TEST_F(KeyFiles, TheDaemonUsesTheSameKeys)
     expect_there();
 }
 
+// It stands in the TPM: nothing has to be loaded but the key.
+TEST_F(KeyFiles, AUseTakesTheParentWhereItStands)
+{
+    bring_up();
+    const auto cost = [&](const std::string& label) {
+        const auto before = box.wire.count();
+        EXPECT_EQ(box.device().use_key({device::KeyUse::Operation::hmac, label, {}, Bytes(20, 1), 0}).size(), 32U);
+        return box.wire.count() - before;
+    };
+    EXPECT_EQ(cost("channel"), 6U);
+    EXPECT_EQ(cost("channel-file"), 5U);
+
+    // Somebody takes it away, and puts something else there.
+    {
+        const tpm::Connection other(box.wire.tcti());
+        const auto parent = tpm::look_up(other, defaults.key_file_parent);
+        ESYS_TR none = ESYS_TR_NONE;
+        other.check(Esys_EvictControl(other.esys(), ESYS_TR_RH_OWNER, parent.tr, ESYS_TR_PASSWORD, ESYS_TR_NONE,
+                                      ESYS_TR_NONE, defaults.key_file_parent, &none),
+                    "evict the parent");
+    }
+    EXPECT_LE(cost("channel-file"), 10U);
+    EXPECT_EQ(cost("channel-file"), 8U) << "it is known to be gone";
+    box.boot();
+    EXPECT_EQ(cost("channel-file"), 5U) << "it is back";
+    box.settings.key_file_directory.clear();
+    box.boot();
+    put_a_foreign_key_at_the_handle();
+    EXPECT_EQ(cost("channel-file"), 8U);
+}
+
 TEST_F(KeyFiles, WithoutADirectoryThereAreNone)
 {
     bring_up();
