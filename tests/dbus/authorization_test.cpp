@@ -10,6 +10,39 @@
 namespace imprint::test {
 namespace {
 
+// A connection of another user's, for callers that gdbus is too slow for.
+dbus::Bus connect_as(unsigned user, const std::string& address)
+{
+    setenv("DBUS_SYSTEM_BUS_ADDRESS", address.c_str(), 1);
+    sd_bus* raw = nullptr;
+    const bool changed = seteuid(user) == 0;
+    const int opened = sd_bus_open_system(&raw);
+    if (!changed || seteuid(0) != 0)
+        throw std::runtime_error("cannot be another user");
+    dbus::check(opened, "connect");
+    return dbus::Bus(raw);
+}
+
+// The error's name, or empty.
+std::string error_of_call(sd_bus* bus, const char* method)
+{
+    sd_bus_error error = SD_BUS_ERROR_NULL;
+    const int result = sd_bus_call_method(bus, dbus::service_name, dbus::object_path, dbus::interface_name, method,
+                                          &error, nullptr, "");
+    const std::string name = result < 0 && error.name != nullptr ? error.name : "";
+    sd_bus_error_free(&error);
+    return name;
+}
+
+// Sent, and nobody waits for the answer.
+void send_call(sd_bus* bus, const char* method)
+{
+    dbus::check(sd_bus_call_method_async(bus, nullptr, dbus::service_name, dbus::object_path, dbus::interface_name,
+                                         method, nullptr, nullptr, ""),
+                "call");
+    dbus::check(sd_bus_flush(bus), "send the call");
+}
+
 class Authorization : public OnTheBus {
 protected:
     Authorization() { device.start(); }
@@ -32,6 +65,16 @@ TEST_F(Authorization, WithoutPolkitOthersCannotCancel)
     const auto line = station.accept();
     EXPECT_EQ(error_of(call("Cancel", {}, nobody)), denied);
     EXPECT_TRUE(hanging.running());
+}
+
+// As a set-user-ID program would be: connected by an ordinary user, the process is root's when the daemon looks.
+TEST_F(Authorization, Attack22_AProcessThatHasBecomeRootSinceIsStillWhoItWas)
+{
+    const auto bus = connect_as(nobody, device.bus().address());
+    ASSERT_EQ(geteuid(), 0U);
+    EXPECT_EQ(error_of_call(bus.get(), "EnterOperating"), denied);
+    const auto roots = connect_as(0, device.bus().address());
+    EXPECT_EQ(error_of_call(roots.get(), "EnterOperating"), "org.imprint.Error.WrongState");
 }
 
 class WithRules : public WithPolkit {
@@ -85,6 +128,45 @@ TEST_F(WithRules, Attack22_PolkitIsAskedAboutTheNameOnTheBus)
     EXPECT_NE(name.find("string \":1."), std::string::npos) << name;
 }
 
+// polkit, too: the process's identifier leads to root by now.
+TEST_F(WithRules, Attack22_NorDoesPolkitTakeItForRoot)
+{
+    const auto bus = connect_as(nobody, device.bus().address());
+    EXPECT_EQ(error_of_call(bus.get(), "EnterPersonalization"), denied);
+    EXPECT_EQ(error_of_call(bus.get(), "EnterOperating"), "org.imprint.Error.WrongState") << "what nobody may do";
+}
+
+// The bus's own answer is that there is no such name: not a user, least of all user 0 (CVE-2021-3560).
+TEST_F(WithRules, Attack23_ACallerThatIsGoneBeforeTheBusIsAskedGetsNothing)
+{
+    device.process().signal(SIGSTOP);
+    for (const auto* method : {"EnterOperating", "EnterPersonalization"}) {
+        const auto bus = connect_as(nobody, device.bus().address());
+        send_call(bus.get(), method);
+    }
+    device.process().signal(SIGCONT);
+    EXPECT_EQ(error_of(call("EnterPersonalization", {}, nobody)), denied) << "the daemon goes on";
+    EXPECT_EQ(device.log().find(" began"), std::string::npos) << device.log();
+}
+
+// At every place that chance leads to: what is refused stays refused, whoever is left to be told.
+TEST_F(WithRules, Attack23_CallersThatVanishAnywhereGetNothing)
+{
+    constexpr int callers = 100;
+    for (int i = 0; i < callers; ++i) {
+        const auto bus = connect_as(nobody, device.bus().address());
+        send_call(bus.get(), "EnterPersonalization");
+        for (int turns = 0; turns < i; ++turns) // from at once to some time after the verdict
+            EXPECT_GE(sd_bus_call_method(bus.get(), "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                                         "org.freedesktop.DBus.Peer", "Ping", nullptr, nullptr, ""),
+                      0);
+    }
+    EXPECT_EQ(error_of(call("EnterPersonalization", {}, nobody)), denied) << "the daemon goes on";
+    EXPECT_EQ(device.log().find(" began"), std::string::npos) << device.log();
+    EXPECT_EQ(error_of(call("EnterOperating", {}, nobody)), "org.imprint.Error.WrongState");
+    EXPECT_NE(device.log().find("EnterOperating began"), std::string::npos) << "the log would tell";
+}
+
 TEST_F(WithRules, Attack23_ACallerThatVanishesWhilePolkitIsAskedGetsNothing)
 {
     // polkit is stopped in the middle, so that the caller is certainly gone before the verdict.
@@ -99,36 +181,16 @@ TEST_F(WithRules, Attack23_ACallerThatVanishesWhilePolkitIsAskedGetsNothing)
     EXPECT_EQ(device.log().find("EnterOperating"), std::string::npos) << device.log();
 }
 
-// A connection of another user's, for callers that gdbus is too slow for.
-dbus::Bus connect_as(unsigned user, const std::string& address)
-{
-    setenv("DBUS_SYSTEM_BUS_ADDRESS", address.c_str(), 1);
-    sd_bus* raw = nullptr;
-    const bool changed = seteuid(user) == 0;
-    const int opened = sd_bus_open_system(&raw);
-    if (!changed || seteuid(0) != 0)
-        throw std::runtime_error("cannot be another user");
-    dbus::check(opened, "connect");
-    return dbus::Bus(raw);
-}
-
 TEST_F(WithRules, AFloodOfCallersDoesNotKeepRootOut)
 {
     polkit->signal(SIGSTOP);
     const auto bus = connect_as(nobody, device.bus().address());
-    const auto enter_operating = [&](sd_bus_error* error) {
-        return sd_bus_call_method(bus.get(), dbus::service_name, dbus::object_path, dbus::interface_name,
-                                  "EnterOperating", error, nullptr, "");
-    };
     constexpr int as_many_as_are_asked = 64;
     for (int i = 0; i < as_many_as_are_asked; ++i)
         ASSERT_GE(sd_bus_call_method_async(bus.get(), nullptr, dbus::service_name, dbus::object_path,
                                            dbus::interface_name, "EnterOperating", nullptr, nullptr, ""),
                   0);
-    sd_bus_error error = SD_BUS_ERROR_NULL;
-    EXPECT_LT(enter_operating(&error), 0);
-    EXPECT_STREQ(error.name, "org.imprint.Error.Busy");
-    sd_bus_error_free(&error);
+    EXPECT_EQ(error_of_call(bus.get(), "EnterOperating"), "org.imprint.Error.Busy");
     EXPECT_EQ(error_of(call("EnterOperating")), "org.imprint.Error.WrongState");
 }
 

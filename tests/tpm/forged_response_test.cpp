@@ -110,5 +110,46 @@ TEST_F(ForgedResponses, Attack15_LengthsAtEveryCommand)
     EXPECT_EQ(leaked(), 0U);
 }
 
+// What a daemon asks a TPM that it does not know yet: capabilities, endorsement keys, their certificates, the counter.
+class ForgedLook : public TpmTest {
+protected:
+    ForgedLook()
+        : TpmTest(SoftwareTpm::Kind::manufactured)
+    {
+        open()->prepare(anchor);
+    }
+    std::string look()
+    {
+        const auto module = open();
+        const auto seen = module->look();
+        std::string all = hex(seen.storage_key_name) + hex(seen.identity_key_name) + std::to_string(seen.epoch);
+        for (const auto& key : module->endorsement_keys())
+            all += " " + key.chip_identifier + hex(key.certificate);
+        return all + " " + module->capabilities().vendor;
+    }
+};
+
+TEST_F(ForgedLook, Attack15_LengthsInWhatIsLookedAt)
+{
+    std::string good;
+    const std::size_t length = commands([&] { good = look(); });
+    ASSERT_GT(length, 20U);
+    std::mt19937 random{15};
+    std::size_t refusals = 0;
+    for (std::size_t number = 1; number <= length; ++number)
+        for (std::size_t i = 0; i < 4; ++i) { // all of them by and by, and each of them everywhere
+            const auto& forgery = forgeries().at((number * 5 + i) % forgeries().size());
+            wire.falsify = [&, last = wire.count() + number](std::uint32_t, Octets& response) {
+                if (wire.count() == last)
+                    forgery(response, random);
+            };
+            refusals += reason_of([&] { look(); }) ? 1 : 0;
+            wire.falsify = nullptr;
+        }
+    EXPECT_GT(refusals, length) << "of " << 4 * length;
+    EXPECT_EQ(look(), good);
+    EXPECT_EQ(leaked(), 0U);
+}
+
 } // namespace
 } // namespace imprint::test
