@@ -109,7 +109,7 @@ TEST_F(Attack01, ThePublicListenerTakesNothing)
     EXPECT_EQ(archive.get(path_of(device.chip, 3)).status, 404U);
 }
 
-TEST_F(Access, OldTlsIsRefused)
+TEST_F(Access, Attack30_OldTlsIsRefused)
 {
     archive.start();
     EXPECT_EQ(
@@ -209,7 +209,7 @@ TEST_F(Access, WhatIsNotHttpGetsAnAnswerAndAnEnd)
 }
 
 // Each of these ends by the deadline, not by the peer.
-TEST_F(Access, SlowPeersAreCutOffAndTheirPlaceIsFree)
+TEST_F(Access, Attack28_SlowPeersAreCutOffAndTheirPlaceIsFree)
 {
     archive.start({"--deadline", "1", "--max-connections", "2"});
     const Fd silent = connect(archive.http);

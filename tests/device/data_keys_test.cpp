@@ -247,6 +247,12 @@ TEST_F(DataKeys, Attack32_AUseLeavesNothingInTheTpmAndHasItsPrice)
     EXPECT_EQ(cost(Operation::hmac, "channel", as_bytes("x")), 6U);
     EXPECT_EQ(cost(Operation::derive, "channel", as_bytes("x"), 64), 7U);
     EXPECT_EQ(cost(Operation::sign, "p256", Bytes(32)), 7U);
+    EXPECT_EQ(box.leftovers(), 0U);
+    use(Operation::agree, "agree", pki::spki(pki::generate_key("P-256").get()));
+    use(Operation::decrypt, "decrypt", encrypt_to(public_key(key("decrypt")), as_bytes("a session key")));
+    use(Operation::open, "wifi");
+    EXPECT_TRUE(reason_of([&] { use(Operation::decrypt, "decrypt", Bytes(256, 1)); }));
+    EXPECT_EQ(box.leftovers(), 0U) << "nor what is refused";
 }
 
 // What a key is used for, and what comes of it, is not on the wire to the TPM.

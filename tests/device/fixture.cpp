@@ -156,6 +156,17 @@ package::RecordContent TestDevice::repack(package::RecordContent content,
     return content;
 }
 
+std::size_t TestDevice::leftovers() const
+{
+    std::size_t count = 0;
+    for (const std::uint8_t kind : {TPM2_HT_TRANSIENT, TPM2_HT_LOADED_SESSION}) {
+        Bytes get_handles{0x80, 0x01, 0, 0, 0, 22, 0, 0, 0x01, 0x7a, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 32};
+        get_handles[14] = kind;
+        count += tpm.send(get_handles).at(18);
+    }
+    return count;
+}
+
 void TestDevice::increment()
 {
     worker_->call([](tpm::SecurityModule& module) { module.increment_epoch(); });

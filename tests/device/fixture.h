@@ -58,6 +58,9 @@ public:
     package::RecordContent repack(package::RecordContent content,
                                   const std::function<void(package::DataPackage&)>& change);
 
+    // Transient objects and sessions that are in the TPM.
+    std::size_t leftovers() const;
+
     // Somebody else moves the epoch counter, as tpm2_nvincrement would.
     void increment();
 

@@ -3,9 +3,9 @@
 #include "provisioning/device/key_directory.h"
 
 #include "daemon/base/file.h"
+#include "tests/device/file_faults.h"
 #include "tests/support/process.h"
 
-#include <dlfcn.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -14,64 +14,15 @@
 
 #include <fstream>
 
-namespace {
-
-// In a forked child: which change of the file system is its last one.
-std::size_t steps = 0, last_step = 0;
-constexpr int cut_off = 99;
-
-void step()
-{
-    if (++steps == last_step)
-        _exit(cut_off);
-}
-
-template <class Function, class... Arguments>
-auto call(const char* name, Arguments... arguments)
-{
-    return reinterpret_cast<Function*>(dlsym(RTLD_NEXT, name))(arguments...);
-}
-
-} // namespace
-
-// The power fails after each of these, and in the middle of a write.
-extern "C" {
-
-ssize_t write(int fd, const void* data, size_t size)
-{
-    const bool last = last_step != 0 && steps + 1 == last_step;
-    const auto result = call<decltype(write)>("write", fd, data, last ? size / 2 : size);
-    step();
-    return result;
-}
-
-int fsync(int fd)
-{
-    const int result = call<decltype(fsync)>("fsync", fd);
-    step();
-    return result;
-}
-
-int rename(const char* from, const char* to) noexcept
-{
-    const int result = call<decltype(rename)>("rename", from, to);
-    step();
-    return result;
-}
-
-int unlink(const char* path) noexcept
-{
-    const int result = call<decltype(unlink)>("unlink", path);
-    step();
-    return result;
-}
-
-} // extern "C"
-
 namespace imprint::device {
 namespace {
 
 namespace fs = std::filesystem;
+
+// In a forked child: which change of the file system is its last one.
+std::size_t steps = 0, last_step = 0;
+
+test::FileFault at_the_last_step() { return ++steps == last_step ? test::FileFault::cut : test::FileFault::none; }
 
 constexpr std::uint32_t handle = 0x8100494F;
 
@@ -114,15 +65,15 @@ protected:
     {
         const pid_t child = fork();
         if (child == 0) {
-            steps = 0;
             last_step = step;
+            test::file_fault = at_the_last_step;
             align(keys);
             _exit(0);
         }
         int status = 0;
         EXPECT_EQ(waitpid(child, &status, 0), child);
-        EXPECT_TRUE(WIFEXITED(status) && (WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == cut_off));
-        return WEXITSTATUS(status) == cut_off;
+        EXPECT_TRUE(WIFEXITED(status) && (WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == test::cut_off));
+        return WEXITSTATUS(status) == test::cut_off;
     }
 
     test::TemporaryDirectory parent_directory;

@@ -172,15 +172,51 @@ TEST_F(DeviceTest, WithoutABundleNobodyIsTrusted)
     EXPECT_EQ(box.state(), State::blank);
 }
 
+// Not only what would trust the other key: nothing that uses or changes anything works, as often as it is tried.
 TEST_F(DeviceTest, Attack14_AnotherCheckingKeyIsALatchedStop)
 {
     bring_up();
+    const auto sequence = box.epoch();
+    const Bytes record = box.device().export_backup();
     const TestPki twin;
     write_file(box.settings.trust_bundle, twin.trust_pem());
     box.boot();
-    EXPECT_EQ(box.state(), State::anchor_mismatch);
-    EXPECT_EQ(reason_of([&] { box.device().enter_personalization({}); }), Reason::anchor_mismatch);
-    EXPECT_EQ(reason_of([&] { box.personalize(station); }), Reason::anchor_mismatch);
+    const auto files = box.files();
+    box.wire.reset();
+    const device::KeyUse use{device::KeyUse::Operation::hmac, "manufacturer-channel", {}, to_bytes("challenge"), 0};
+    const std::vector<std::pair<const char*, std::function<void()>>> calls{
+        {"Personalize", [&] { box.personalize(station); }},
+        {"EnterOperating", [&] { box.device().enter_operating({}); }},
+        {"EnterPersonalization", [&] { box.device().enter_personalization({}); }},
+        {"Recover", [&] { box.recover("http://127.0.0.1:1"); }},
+        {"Restore", [&] { box.restore(record, sequence); }},
+        {"CheckRecovery", [&] { box.device().check_recovery("http://127.0.0.1:1", sequence, {}, box.cancel); }},
+        {"CheckRestore", [&] { box.device().check_restore(record, sequence, {}); }},
+    };
+    for (int again = 0; again < 2; ++again) {
+        for (const auto& [what, call] : calls)
+            EXPECT_EQ(reason_of(call), Reason::anchor_mismatch) << what;
+        EXPECT_EQ(reason_of([&] { box.device().adopt_root({}); }), Reason::root_not_certified);
+        EXPECT_EQ(reason_of([&] { box.device().use_key(use); }), Reason::wrong_state);
+        EXPECT_EQ(reason_of([&] { box.device().update_central(to_bytes("set")); }), Reason::wrong_state);
+        EXPECT_EQ(reason_of([&] {
+                      box.device().open_channel({"unix:/nowhere", {}, {}, {}, 0}, {});
+                  }),
+                  Reason::anchor_mismatch);
+        EXPECT_EQ(name(box.state()), name(State::anchor_mismatch));
+    }
+    for (const auto command : {TPM2_CC_NV_Increment, TPM2_CC_NV_Write, TPM2_CC_NV_DefineSpace, TPM2_CC_EvictControl,
+                               TPM2_CC_Sign, TPM2_CC_HMAC, TPM2_CC_Load, TPM2_CC_Import, TPM2_CC_Create})
+        EXPECT_EQ(box.wire.count(command), 0U) << std::hex << command;
+    EXPECT_EQ(box.files(), files);
+    EXPECT_EQ(station.connections(), 1) << "nobody was spoken to";
+    EXPECT_EQ(box.device().export_backup(), record) << "looking works";
+
+    write_file(box.settings.trust_bundle, manufacturer().trust_pem());
+    box.boot();
+    EXPECT_EQ(name(box.state()), name(State::operating));
+    EXPECT_NO_THROW(box.sign(sequence, as_bytes("as before")));
+    EXPECT_NO_THROW(box.device().use_key(use));
 }
 
 TEST_F(DeviceTest, ADamagedFileIsNamedAndStopsWhatBuildsOnIt)
@@ -282,11 +318,7 @@ TEST(Manufactured, TheBudgetOfTpmCommandsIsKept)
 TEST_F(DeviceTest, Attack32_NothingIsLeftInTheTpm)
 {
     bring_up();
-    for (const std::uint8_t kind : {TPM2_HT_TRANSIENT, TPM2_HT_LOADED_SESSION}) {
-        Bytes get_handles{0x80, 0x01, 0, 0, 0, 22, 0, 0, 0x01, 0x7a, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 32};
-        get_handles[14] = kind;
-        EXPECT_EQ(box.tpm.send(get_handles).at(18), 0) << "handles of kind " << unsigned(kind);
-    }
+    EXPECT_EQ(box.leftovers(), 0U);
 }
 
 } // namespace

@@ -143,7 +143,7 @@ TEST(Parsing, Attack17_TheVectors)
     EXPECT_GT(count, 10);
 }
 
-TEST(Refusals, CrossTheWireCleaned)
+TEST(Refusals, Attack36_CrossTheWireCleaned)
 {
     const auto message = refused({Reason::sequence_taken, "two\nlines\x01"});
     const Refusal back = refusal_of(parse(serialize(message))->refused());

@@ -217,7 +217,7 @@ TEST_F(Recovery, Attack45_AnOlderRecordServedAsTheNewest)
     EXPECT_TRUE(box.files().empty());
 }
 
-TEST_F(Recovery, Attack45_AnArchiveWithoutTheRecordSaysSo)
+TEST_F(Recovery, Attack20_Attack45_AnArchiveWithoutTheRecordSaysSo)
 {
     box.personalize(station, true);
     lose_disk();
@@ -335,7 +335,7 @@ TEST_F(Recovery, Attack19_MixedUpRecordsOpenNowhere)
     EXPECT_EQ(box.state(), State::operating) << "the same without any change";
 }
 
-TEST_F(Recovery, Attack45_DamagedRecordsAreRefused)
+TEST_F(Recovery, Attack20_DamagedRecordsAreRefused)
 {
     bring_up_and_publish();
     const Bytes good = box.device().export_backup();

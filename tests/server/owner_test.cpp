@@ -111,7 +111,7 @@ TEST_F(Owner, RootsCopiesAreGivenToTheService)
 }
 
 // The service's user must not get root's files by linking them into its directory.
-TEST_F(Owner, WhatIsLinkedThereStaysRoots)
+TEST_F(Owner, Attack24_WhatIsLinkedThereStaysRoots)
 {
     write_file(directory / "secret", as_bytes("root's"));
     ASSERT_EQ(as_service(IMPRINT_STATION, {"init"}).status, 0);

@@ -117,7 +117,7 @@ TEST_F(Outbox, AConflictIsLeftToTheOperator)
     EXPECT_THAT(second.command({"audit"}).out, ::testing::HasSubstr("delivery-conflict"));
 }
 
-TEST_F(Outbox, AServerInAnotherRoleGetsNothing)
+TEST_F(Outbox, Attack01_AServerInAnotherRoleGetsNothing)
 {
     TemporaryDirectory directory;
     write_file(directory / "tls.pem", pki::to_pem({pki.station_tls.certificate}));

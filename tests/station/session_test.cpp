@@ -119,7 +119,7 @@ TEST_F(Conversation, OneRecordAnEpoch)
     EXPECT_TRUE(is_receipt(personalize(device)));
 }
 
-TEST_F(Conversation, MessagesOutOfOrderEndIt)
+TEST_F(Conversation, Attack07_MessagesOutOfOrderEndIt)
 {
     DeviceSide side(device, binding);
     const Bytes hello = side.send_hello(side.hello());

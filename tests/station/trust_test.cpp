@@ -25,7 +25,7 @@ protected:
 
 TEST_F(EndorsementTrust, AVendorsCertificateIsEnough) { EXPECT_TRUE(is_receipt(personalize(device))); }
 
-TEST_F(EndorsementTrust, WithoutVendorAndListThereIsNoThirdWay)
+TEST_F(EndorsementTrust, Attack06_WithoutVendorAndListThereIsNoThirdWay)
 {
     station.vendors.anchors.clear();
     EXPECT_EQ(refusal(personalize(device)), Reason::untrusted_endorsement_key);
@@ -40,7 +40,7 @@ TEST_F(EndorsementTrust, WithoutVendorAndListThereIsNoThirdWay)
     EXPECT_EQ(refusal(personalize(bare)), Reason::untrusted_endorsement_key);
 }
 
-TEST_F(EndorsementTrust, ACertificateForAnotherKeyIsRefused)
+TEST_F(EndorsementTrust, Attack06_ACertificateForAnotherKeyIsRefused)
 {
     HonestDevice other(SoftwareTpm::Kind::manufactured, 1);
     const auto& stolen = other.endorsement_key();

@@ -102,7 +102,7 @@ TEST_F(Attest, Attack42_ACloneInAnotherHierarchyIsRefused)
     }
 }
 
-TEST_F(Attest, Attack42_AnOrdinaryIndexDoesNotPassForTheEpoch)
+TEST_F(Attest, Attack41_AnOrdinaryIndexDoesNotPassForTheEpoch)
 {
     TPMS_NV_PUBLIC ordinary = epoch_index(epoch_handle, true);
     ordinary.attributes &= ~TPMA_NV_TPM2_NT_MASK;

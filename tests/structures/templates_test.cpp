@@ -134,7 +134,7 @@ TEST(Templates, Attack03_NoAlteredPrimaryIsOne)
     });
 }
 
-TEST(Templates, EpochIndexIsExact)
+TEST(Templates, Attack41_EpochIndexIsExact)
 {
     const TPMS_NV_PUBLIC good = epoch_index(epoch_handle, true);
     ASSERT_TRUE(is_epoch_index(good));

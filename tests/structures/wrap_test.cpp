@@ -114,7 +114,7 @@ TEST_F(Wrap, IsImportedAgainAfterClear)
     EXPECT_TRUE(equal(unseal(chip.import(again.tr, wrapped)).view(), secret.view()));
 }
 
-TEST_F(Wrap, StorageKeyDoesNotRewrap)
+TEST_F(Wrap, Attack43_StorageKeyDoesNotRewrap)
 {
     const Importable wrapped = wrap(storage.area, sealed_secret_template(), random_secret(32));
     const auto duplicate = unmarshal<TPM2B_PRIVATE>(wrapped.duplicate).or_throw();
@@ -146,7 +146,7 @@ TEST_F(Wrap, Attack10_NothingOfTwoWrapsIsTheSame)
     }
 }
 
-TEST_F(Wrap, ParentIsTheChipStorageKeyAndNothingElse)
+TEST_F(Wrap, Attack43_ParentIsTheChipStorageKeyAndNothingElse)
 {
     const auto refused = [&](TPMT_PUBLIC parent) {
         return test::reason_of([&] { wrap(parent, sealed_secret_template(), random_secret(32)); }) ==

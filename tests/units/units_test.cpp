@@ -77,7 +77,7 @@ TEST_P(Services, TakeSecretsEncryptedOnly)
 
 INSTANTIATE_TEST_SUITE_P(Installed, Services, testing::Values(IMPRINT_SERVICES));
 
-TEST(Units, ImprintdIsUnderstood)
+TEST(Units, A40_ImprintdIsUnderstood)
 {
     TemporaryDirectory directory;
     expect_understood({installed_in(directory, units / "imprintd.service")});
@@ -94,7 +94,7 @@ TEST(Units, ImprintdNeedsNoNetwork)
     expect_understood({unit});
 }
 
-TEST(Units, ServersAreUnderstoodWithTheirSockets)
+TEST(Units, A41_A42_ServersAreUnderstoodWithTheirSockets)
 {
     TemporaryDirectory directory;
     std::vector<std::string> paths;
@@ -203,7 +203,7 @@ constexpr std::array pages{"daemon/imprintd.8",
                            "provisioning/central/imprint-central.8",
                            "backup/archive/imprint-archive.8"};
 
-TEST(ManPages, AreCleanAndComplete)
+TEST(ManPages, A40_A41_A42_AreCleanAndComplete)
 {
     for (const auto* page : pages) {
         const auto result = run({"mandoc", "-Tlint", "-W", "warning", source / page});
