@@ -134,14 +134,41 @@ TEST_F(HttpsMirror, Attack01_ListsAndReceiptsAreForMirrorsAlone)
                                   "/v1/records?after=0&limit=501", "/v1/records?after=-1&limit=1",
                                   "/v1/records?limit=1&after=0", "/v1/records?after=0&limit=1&x=1", "/v1/receipts/x/3"})
         EXPECT_EQ(get_as(&certified, malformed).status, 404U) << malformed;
+}
 
-    const auto refused = run_over(target, archive.pki.station_tls);
-    EXPECT_EQ(refused.status, 1);
-    EXPECT_NE(refused.err.find("not-authorized"), std::string::npos) << refused.err;
-    EXPECT_FALSE(fs::exists(target));
-    const auto late = archive.pki.mirror("Late", test::expired);
-    EXPECT_EQ(run_over(target, late).status, 1);
-    EXPECT_EQ(run_over(target, archive.pki.archive).status, 1);
+TEST_F(HttpsMirror, Attack01_NobodyElseGetsAList)
+{
+    archive.stop();
+    const auto& pki = archive.pki;
+    const test::TestPki foreign;
+    const auto stranger = foreign.mirror("Mirror 1"), revoked = pki.mirror("Revoked"), module = pki.module("SN-1");
+    const auto late = pki.mirror("Late", test::expired), early = pki.mirror("Early", test::not_yet_valid);
+    const auto courier = pki.station_operator("Operator");
+    write_file(archive.directory / "crl.pem", pki.crl(revoked.certificate).pem());
+    archive.start({"--crl", archive.directory / "crl.pem"});
+    const std::vector<std::tuple<const char*, const test::Certified*, const char*>> cases{
+        {"a station", &pki.station_tls, "not-authorized"},
+        {"another manufacturer's mirror", &stranger, "untrusted-certificate"},
+        {"the archive itself", &pki.archive, "wrong-role"},
+        {"an operator", &courier, "wrong-role"},
+        {"a device's module", &module, "wrong-role"},
+        {"expired", &late, "certificate-expired"},
+        {"not yet valid", &early, "certificate-not-yet-valid"},
+        {"revoked", &revoked, "certificate-revoked"}};
+    const auto logged = [&](const std::string& reason) {
+        for (int i = 0; i < 200; ++i, archive.get("/healthz")) // the client may hear of it first
+            if (to_string(read_file(archive.directory / "log", 1 << 20).value()).find(reason) != std::string::npos)
+                return true;
+        return false;
+    };
+    for (const auto& [what, who, reason] : cases) {
+        const auto refused = run_over(target, *who);
+        EXPECT_EQ(refused.status, 1) << what;
+        EXPECT_TRUE(refused.err.find(reason) != std::string::npos || logged(reason)) << what << refused.err;
+        EXPECT_FALSE(fs::exists(target)) << what;
+    }
+    EXPECT_EQ(get_as(nullptr, "/v1/records?after=0&limit=10").status, 0U) << "no certificate";
+    EXPECT_EQ(mirror_over(target).status, 0) << "and who is one gets it";
 }
 
 TEST_F(HttpsMirror, B1_AListIsPagedByItsNumbers)
