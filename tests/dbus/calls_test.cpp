@@ -4,9 +4,12 @@
 #include "dbus/handles.h"
 #include "tests/dbus/fixture.h"
 
+#include <algorithm>
 #include <array>
 #include <csignal>
+#include <cstdlib>
 #include <fcntl.h>
+#include <iostream>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -30,6 +33,35 @@ protected:
     {
         call = start_call("Personalize", {station.address(), no_options}, "hanging");
         return station.accept();
+    }
+    // Of the reads of a property, one after the other on one connection, the time that 99 of 100 are faster than: less
+    // than 10 ms on a quiet machine, and here less than a second. Whoever waits for TPM or station waits for ever.
+    double read_many(const std::string& expected) const
+    {
+        using Milliseconds = std::chrono::duration<double, std::milli>;
+        setenv("DBUS_SYSTEM_BUS_ADDRESS", device.bus().address().c_str(), 1);
+        sd_bus* raw = nullptr;
+        dbus::check(sd_bus_open_system(&raw), "connect");
+        const dbus::Bus bus(raw);
+        std::vector<double> times;
+        for (int i = 0; i < 1000; ++i) {
+            const auto start = std::chrono::steady_clock::now();
+            char* state = nullptr;
+            dbus::check(sd_bus_get_property_string(bus.get(), dbus::service_name, dbus::object_path,
+                                                   dbus::interface_name, "State", nullptr, &state),
+                        "read a property");
+            times.push_back(Milliseconds(std::chrono::steady_clock::now() - start).count());
+            EXPECT_EQ(state, expected);
+            std::free(state);
+        }
+        std::ranges::sort(times);
+        EXPECT_LT(times[990], 1000) << "ms";
+        return times[990];
+    }
+    static void print(const std::string& while_what, double p99, double idle)
+    {
+        std::cout << "reading a property while " << while_what << ": p99 " << p99 << " ms, idle " << idle << " ms, "
+                  << p99 / idle << " times\n";
     }
     void expect_idle()
     {
@@ -220,22 +252,22 @@ TEST_F(Calls, ACallGoesOnWhenItsCallersPatienceEnds)
 
 TEST_F(Calls, Attack25_PropertiesAnswerWhileTheStationHangs)
 {
+    const double idle = read_many("blank");
     const auto line = hang(hanging);
-    for (int i = 0; i < 20; ++i)
-        ASSERT_EQ(device.property("State"), "s \"personalization\"");
+    print("the station hangs", read_many("personalization"), idle);
     EXPECT_TRUE(hanging.running()) << "the long call was answered first";
 }
 
 TEST_F(Calls, Attack25_PropertiesAnswerWhileTheTpmHangs)
 {
+    const double idle = read_many("blank");
     // A TPM that takes the command and never answers stands in the place of ours.
     device.tpm().kill();
     std::filesystem::remove(device.tpm().socket());
     const SilentPeer silent_tpm(device.tpm().socket());
     hanging = start_call("Personalize", {station.address(), no_options}, "hanging");
     auto line = silent_tpm.accept();
-    for (int i = 0; i < 20; ++i)
-        ASSERT_EQ(device.property("State"), "s \"blank\"");
+    print("the TPM hangs", read_many("blank"), idle);
     EXPECT_EQ(device.property("Busy"), "b true");
     EXPECT_TRUE(hanging.running()) << "the long call was answered first";
 }
