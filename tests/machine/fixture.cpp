@@ -68,9 +68,9 @@ std::string OnAMachine::everything(Machine& machine)
 std::string OnAMachine::tpm_contents(Machine& machine, const std::string& tcti)
 {
     return machine.must("export TPM2TOOLS_TCTI=" + tcti +
-                        "\nfor kind in persistent transient loaded-session saved-session; do tpm2_getcap "
-                        "handles-$kind; done; for index in $(tpm2_getcap handles-nv-index | cut -c 3-); do echo "
-                        "$index; tpm2_nvread -C o $index 2>/dev/null | sha256sum; done");
+                        "\nfor kind in persistent nv-index loaded-session saved-session; do tpm2_getcap "
+                        "handles-$kind; done; for index in 0x180494D 0x180494E; do tpm2_nvread -C o $index "
+                        "2>/dev/null | sha256sum; done");
 }
 
 void OnAMachine::lose_state(Machine& machine)

@@ -31,6 +31,7 @@ protected:
 
     // All that the state consists of: the disk's files, the TPM's handles and counter, what imprintd says.
     static std::string everything(Machine& machine);
+    // Its handles, and what our indices hold. Objects are not told here: the resource manager shows each its own.
     static std::string tpm_contents(Machine& machine, const std::string& tcti = "device:/dev/tpmrm0");
     static void lose_state(Machine& machine); // the state directory, with imprintd stopped
 
