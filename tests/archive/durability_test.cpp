@@ -91,6 +91,46 @@ TEST_F(Attack09, AKillAfterEveryWriteLosesNothingAndDoublesNothing)
     EXPECT_TRUE(once_unknown);
 }
 
+// What the power leaves of a log that was being written: all that was acknowledged before, and of what was not,
+// nothing.
+TEST_F(Attack09, ATornWriteAheadLogLosesNothingThatWasAcknowledged)
+{
+    const std::string log = archive.database().string() + "-wal";
+    const auto read = [](const std::filesystem::path& path) { return read_file(path, 1 << 24).value(); };
+    const Bytes first = device.record(1), second = device.record(3);
+    archive.start();
+    ASSERT_EQ(archive.put(device, 1, first).status, 201U);
+    const Bytes before = read(log);
+    ASSERT_EQ(archive.put(device, 3, second).status, 201U);
+    archive.kill();
+    const Bytes database = read(archive.database()), whole = read(log);
+    // What the second one has written, behind the first or in its place once that was in the database.
+    const auto start = static_cast<std::size_t>(std::ranges::mismatch(before, whole).in1 - before.begin());
+    auto end = whole.size();
+    while (end > start && end <= before.size() && before[end - 1] == whole[end - 1])
+        --end;
+    ASSERT_GT(end, start + 4096);
+    const auto torn = [&](std::size_t written, std::optional<std::uint8_t> rest = {}) {
+        Bytes bytes(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(start + written));
+        for (auto at = bytes.size(); at < whole.size() && (rest || at < before.size()); ++at)
+            bytes.push_back(rest ? *rest : before[at]);
+        return bytes;
+    };
+    const auto size = end - start;
+    for (const auto& left :
+         {torn(0), torn(1), torn(size / 2), torn(size - 1), torn(size / 2, 0), torn(size / 2, 0xa5)}) {
+        archive.remove_database();
+        write_file(archive.database(), database);
+        write_file(log, left);
+        archive.start();
+        EXPECT_EQ(archive.get(path_of(device.chip, 1)).body, first);
+        EXPECT_EQ(archive.get(path_of(device.chip, 3)).status, 404U);
+        EXPECT_EQ(archive.put(device, 3, second).status, 201U);
+        archive.kill();
+        EXPECT_EQ(stored_records(), 2U);
+    }
+}
+
 TEST_F(Attack20, NothingIsChangedOrDeletedWhoeverOpensTheDatabase)
 {
     archive.start();
@@ -150,7 +190,7 @@ TEST_F(Attack20, AChangedDatabaseIsNoticed)
     EXPECT_EQ(stored_records(), 2U);
 }
 
-TEST_F(Durability, ANewersVersionsDatabaseIsLeftAlone)
+TEST_F(Durability, Attack35_ANewersVersionsDatabaseIsLeftAlone)
 {
     {
         SQLite::Database database(archive.database().string(), SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);

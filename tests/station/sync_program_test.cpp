@@ -3,6 +3,7 @@
 #include "tests/station/running_station.h"
 
 #include "provisioning/protocol/sync_messages.h"
+#include "tests/support/reason.h"
 
 #include <SQLiteCpp/SQLiteCpp.h>
 #include <csignal>
@@ -166,23 +167,41 @@ TEST_F(Home, Attack08_TheUnitIsKilledAnywhere)
     expect_all_at_home();
 }
 
+// By its protocol alone: the program would not even begin with what is no station's.
 TEST_F(Home, Attack01_WhoIsNoStationMaySynchronizeNothing)
 {
     ASSERT_TRUE(start_main());
-    const auto refused = [&](const Certified& certified) {
-        identify(certified);
-        const auto finished = sync();
-        EXPECT_EQ(finished.status, 1);
-        return finished.err;
+    const auto trust = pki.trust();
+    protocol::SyncMessage offer;
+    offer.mutable_offer()->set_database(std::string(32, 'a'));
+    const auto answered = [&](std::optional<tls::ClientIdentity> identity) {
+        return !reason_of([&] {
+            tls::Stream stream(
+                tls::connect(main.operations, 1, soon(), never),
+                {trust, pki::Role::station_tls, "127.0.0.1", std::string(protocol::sync_alpn), std::move(identity)},
+                soon(), never);
+            send_and_receive(stream, protocol::serialize(offer));
+        });
+    };
+    const auto refused = [&](const Certified& certified, const std::string& reason) {
+        const auto told = [&] { return rows(main, "audit", "reason = '" + reason + "'"); };
+        const auto before = told();
+        EXPECT_FALSE(answered(tls::ClientIdentity{{certified.certificate}, share(certified.key)})) << reason;
+        for (int i = 0; i < 1000 && told() == before; ++i) // the unit may hear of it first
+            continue;
+        EXPECT_EQ(told(), before + 1) << reason;
     };
     const TestPki twin;
-    refused(pki.archive);
-    refused(pki.station_signing);
-    refused(pki.station_operator("courier"));
-    refused(pki.mirror("mirror"));
-    refused(pki.server(pki::Role::station_tls, "late", expired));
-    refused(pki.server(pki::Role::station_tls, "early", not_yet_valid));
-    refused(twin.station_tls);
+    refused(pki.archive, "wrong-role");
+    refused(pki.station_signing, "wrong-role");
+    refused(pki.station_operator("courier"), "wrong-role");
+    refused(pki.mirror("mirror"), "wrong-role");
+    refused(pki.server(pki::Role::station_tls, "late", expired), "certificate-expired");
+    refused(pki.server(pki::Role::station_tls, "early", not_yet_valid), "certificate-not-yet-valid");
+    refused(twin.station_tls, "untrusted-certificate");
+    EXPECT_FALSE(answered(std::nullopt)) << "without a certificate";
+    const auto unit = pki.server(pki::Role::station_tls, "laptop");
+    EXPECT_TRUE(answered(tls::ClientIdentity{{unit.certificate}, share(unit.key)})) << "and who is one is";
     EXPECT_EQ(rows(main, "records"), 0);
     EXPECT_EQ(rows(main, "audit", "origin <> ''"), 0);
 }
