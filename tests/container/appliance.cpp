@@ -20,7 +20,7 @@ RuntimeDirectory=test-tpm
 ExecStart=swtpm socket --tpm2 --tpmstate dir=/var/lib/test-tpm --flags not-need-init,startup-clear \
     --server type=unixio,path=/run/test-tpm/tpm.sock,mode=0666 --ctrl type=unixio,path=/run/test-tpm/tpm.sock.ctrl,mode=0666
 Environment=TPM2TOOLS_TCTI=swtpm:path=/run/test-tpm/tpm.sock TSS2_LOG=all+none
-ExecStartPost=sh -c 'until tpm2_getrandom 1; do :; done >/dev/null 2>&1'
+ExecStartPost=sh -c 'until [ -S /run/test-tpm/tpm.sock.ctrl ] && tpm2_getrandom 1; do :; done >/dev/null 2>&1'
 )";
 
 std::filesystem::path test_tcti_path() { return IMPRINT_TEST_TCTI; }
@@ -76,36 +76,29 @@ END
 imprint-station init >/dev/null
 imprint-station central add --certificate central/tls.pem >/dev/null
 imprint-station identity range --prefix SN --width 6 --from 1 --to 999999 >/dev/null
+systemctl --quiet enable imprint-archive imprint-station imprint-central
 )";
+
+constexpr std::size_t max_state = 1 << 20;
 
 void prepare(const Container& container)
 {
-    constexpr std::size_t max_state = 1 << 20;
     container.write("/etc/systemd/system/test-tpm.service", tpm_unit);
     container.write("/var/lib/test-tpm/tpm2-00.permall", to_string(read_file(manufactured_state(0), max_state).value()),
                     0600);
     container.must("useradd --create-home alice; useradd --create-home bob");
 }
 
-void make_factory(const Container& container)
-{
-    container.write("/etc/imprint-station/vendor.pem", to_string(manufactured_vendor_ca()));
-    container.must(factory_script);
-}
-
-constexpr const char* servers = "imprint-archive imprint-station imprint-central";
-
 // Most tests want a factory; making it takes longer than what they do with it.
 std::filesystem::path factory_layer()
 {
-    constexpr std::size_t max_state = 1 << 20;
     auto contents = read_file(manufactured_state(0), max_state).value();
     const auto rest = factory_script + tpm_unit + to_string(manufactured_vendor_ca());
     contents.insert(contents.end(), rest.begin(), rest.end());
     return kept_layer("factory", contents, [](const Container& container) {
         prepare(container);
-        make_factory(container);
-        container.must(std::string("systemctl --quiet enable ") + servers);
+        container.write("/etc/imprint-station/vendor.pem", to_string(manufactured_vendor_ca()));
+        container.must(factory_script);
     });
 }
 
@@ -123,12 +116,6 @@ Appliance::Appliance(Factory factory, Tcti tcti)
         device_configuration(tcti == Tcti::test ? test_tcti_configuration({}) : "swtpm:path=" + tpm_socket));
     // It was started without a TPM at boot.
     must("systemctl stop imprintd; systemctl start test-tpm");
-}
-
-void Appliance::start_factory() const
-{
-    make_factory(container_);
-    must(std::string("systemctl --quiet enable --now ") + servers);
 }
 
 Finished Appliance::call(const Arguments& method_signature_values, const std::string& user) const

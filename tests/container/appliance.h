@@ -21,7 +21,6 @@ public:
     const Container& container() const { return container_; }
     std::string must(const std::string& script) const { return container_.must(script); }
 
-    void start_factory() const; // where there is none
     static constexpr const char* station = "127.0.0.1:7443";
     static constexpr const char* archive = "http://127.0.0.1:7480";
     static constexpr const char* central = "127.0.0.1:7445";

@@ -20,6 +20,17 @@ class MainJob : public testing::Test {
 protected:
     MainJob() { appliance.container().write("/etc/polkit-1/rules.d/50-test.rules", rule); }
     std::string as_alice(const Arguments& call) const { return appliance.failure(call, "alice"); }
+    void expect_that_the_interface_is_what_is_written_down() const
+    {
+        const auto live = appliance.must("busctl introspect --xml-interface org.imprint.Device1 /org/imprint/Device1");
+        const auto written = to_string(read_file(IMPRINT_SOURCE "/dbus/org.imprint.Device1.xml", 1 << 20).value());
+        const auto interface = written.find(" <interface");
+        EXPECT_NE(live.find(written.substr(interface, written.find(" </interface>") - interface)), std::string::npos)
+            << live;
+        const auto listed =
+            appliance.must("busctl introspect org.imprint.Device1 /org/imprint/Device1 org.imprint.Device1");
+        EXPECT_NE(listed.find(".Personalize"), std::string::npos) << listed;
+    }
 
     const Appliance appliance{Appliance::Factory::running, Appliance::Tcti::swtpm};
 };
@@ -29,6 +40,7 @@ TEST_F(MainJob, A22_B1_B17_OverBusctlAsAnAllowedUser)
     EXPECT_EQ(appliance.show("imprintd", "ActiveState"), "inactive");
     EXPECT_EQ(appliance.state(), "blank") << "the first call starts the daemon";
     EXPECT_EQ(appliance.show("imprintd", "ActiveState"), "active");
+    expect_that_the_interface_is_what_is_written_down();
 
     ASSERT_EQ(as_alice({"Personalize", "sa{sv}", Appliance::station, "0"}), "");
     EXPECT_EQ(appliance.state(), "personalization");
@@ -74,18 +86,6 @@ TEST_F(MainJob, EveryStepIsRefusedToAnotherUser)
     EXPECT_EQ(appliance.state(), "operating");
     EXPECT_EQ(appliance.failure({"GetKey", "s", "manufacturer-channel"}, "bob"), "") << "that is public";
     EXPECT_EQ(appliance.failure({"ExportBackup"}, "bob"), "") << "that is public";
-}
-
-TEST_F(MainJob, TheInterfaceIsWhatIsWrittenDown)
-{
-    const auto live = appliance.must("busctl introspect --xml-interface org.imprint.Device1 /org/imprint/Device1");
-    const auto written = to_string(read_file(IMPRINT_SOURCE "/dbus/org.imprint.Device1.xml", 1 << 20).value());
-    const auto interface = written.find(" <interface");
-    EXPECT_NE(live.find(written.substr(interface, written.find(" </interface>") - interface)), std::string::npos)
-        << live;
-    const auto listed =
-        appliance.must("busctl introspect org.imprint.Device1 /org/imprint/Device1 org.imprint.Device1");
-    EXPECT_NE(listed.find(".Personalize"), std::string::npos) << listed;
 }
 
 } // namespace

@@ -21,7 +21,7 @@ protected:
     const Appliance appliance{Appliance::Factory::running};
 };
 
-TEST_F(Servers, EachIsAUserOfItsOwnWhoseStateNobodyElseReads)
+TEST_F(Servers, EachIsAUserOfItsOwnAndAnOperatorWorksBesideItAndWhileItIsStopped)
 {
     for (const auto& server : servers) {
         EXPECT_EQ(appliance.must("stat -c %U /proc/" + appliance.show(server, "MainPID")), server + "\n");
@@ -29,10 +29,7 @@ TEST_F(Servers, EachIsAUserOfItsOwnWhoseStateNobodyElseReads)
         EXPECT_NE(appliance.container().run({"ls", "/var/lib/" + server}, {}, "alice").status, 0);
         EXPECT_EQ(appliance.must("find /var/lib/" + server + " ! -user " + server), "") << "root's file in its state";
     }
-}
 
-TEST_F(Servers, AnOperatorWorksBesideTheRunningServiceAndWhileItIsStopped)
-{
     configure("station", "listen", "127.0.0.1:7443\"\\nrequire-introduction = \"first");
     appliance.must("systemctl restart imprint-station");
     EXPECT_NE(appliance.personalize().find("transaction number"), std::string::npos);

@@ -5,6 +5,7 @@
 // count=  appends "<command code, hex> <busy microseconds>" for each command (read_count_file in software_tpm.h)
 // record= appends "> <command, hex>" and "< <response, hex>" for each command
 // kill=N / kill-before=N  SIGKILL of the own process after the response to its N-th command / before it is sent
+// trigger=FILE  the commands of kill= are counted from when FILE is there; it is removed with the kill
 // latency=CODE:MICROSECONDS  delays a command (hexadecimal code); may be repeated
 #include "tests/support/test_tcti.h"
 
@@ -22,7 +23,7 @@ namespace imprint::test {
 namespace {
 
 struct Options {
-    std::string path, count, record;
+    std::string path, count, record, trigger;
     std::size_t kill = 0, kill_before = 0;
     std::map<std::uint32_t, std::chrono::microseconds> latency;
 };
@@ -53,6 +54,8 @@ bool take(std::string_view key, std::string_view value, Options& options)
         return !(options.count = value).empty();
     if (key == "record")
         return !(options.record = value).empty();
+    if (key == "trigger")
+        return !(options.trigger = value).empty();
     if (key == "kill")
         return parse(value, options.kill);
     if (key == "kill-before")
@@ -103,6 +106,17 @@ void note(const Options& options, const Exchange& exchange)
         append(options.record, "> " + hexadecimal(exchange.command) + "\n< " + hexadecimal(exchange.response) + "\n");
 }
 
+// Whether it is the command to die with. `first`: the one that is counted as the first, once that is known.
+bool is_last(const Options& options, std::size_t number, std::size_t& first)
+{
+    if (first == 0 && (options.trigger.empty() || ::access(options.trigger.c_str(), F_OK) == 0))
+        first = options.trigger.empty() ? 1 : number;
+    if (options.kill == 0 || first == 0 || number != first + options.kill - 1)
+        return false;
+    ::unlink(options.trigger.c_str());
+    return true;
+}
+
 std::shared_ptr<Wire> wire_for(const Options& options)
 {
     auto wire = std::make_shared<Wire>(options.path);
@@ -112,9 +126,9 @@ std::shared_ptr<Wire> wire_for(const Options& options)
             ::kill(::getpid(), SIGKILL);
         return std::nullopt;
     };
-    wire->after = [options](const Exchange& exchange) -> std::optional<TSS2_RC> {
+    wire->after = [options, first = std::size_t{0}](const Exchange& exchange) mutable -> std::optional<TSS2_RC> {
         note(options, exchange);
-        if (exchange.number == options.kill)
+        if (is_last(options, exchange.number, first))
             ::kill(::getpid(), SIGKILL);
         return std::nullopt;
     };
