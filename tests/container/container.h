@@ -29,6 +29,8 @@ public:
     // The same, in the background; its standard error goes to `log`, on this machine.
     Process start(const Arguments& command, const std::string& user = "root",
                   const std::filesystem::path& log = {}) const;
+    // The program of this machine that runs a command in it, for a terminal.
+    Arguments inside(const Arguments& command, const std::string& user = "root") const;
     // What a shell script prints. Throws std::runtime_error if it fails.
     std::string must(const std::string& script) const;
 
@@ -45,7 +47,6 @@ private:
     void boot(const std::vector<Bind>& binds, const Environment& environment, const std::filesystem::path& layer);
     std::filesystem::path overlay() const;
     void wait_until_booted();
-    Arguments inside(const Arguments& command, const std::string& user) const;
 
     TemporaryDirectory directory_;
     NotifySocket notifications_;
