@@ -58,7 +58,7 @@ void add_check(CLI::App& command, CheckOptions& options)
 
 int run(int argc, char** argv)
 {
-    CLI::App app("The permanent public archive of device backups", "imprint-archive");
+    CLI::App app("The permanent public archive of device backups. See imprint-archive(8).", "imprint-archive");
     app.set_version_flag("--version", IMPRINT_VERSION);
     app.set_config("--config", "", "Options from a file");
     app.allow_config_extras(CLI::config_extras_mode::error);

@@ -145,7 +145,7 @@ void add_keys(CLI::App& app, Options& o, Action& action)
 
 int run(int argc, char** argv)
 {
-    CLI::App app("The central system", "imprint-central");
+    CLI::App app("The central system. See imprint-central(8).", "imprint-central");
     app.set_version_flag("--version", IMPRINT_VERSION);
     app.set_config("--config", "", "Options from a file (TOML)");
     app.allow_config_extras(CLI::config_extras_mode::error);

@@ -112,7 +112,7 @@ void add_profile(CLI::App& app, Options& o, Action& action)
 
 int run(int argc, char** argv)
 {
-    CLI::App app("The personalization station", "imprint-station");
+    CLI::App app("The personalization station. See imprint-station(8).", "imprint-station");
     app.set_version_flag("--version", IMPRINT_VERSION);
     app.set_config("--config", "", "Options from a file (TOML)");
     app.allow_config_extras(CLI::config_extras_mode::error);
