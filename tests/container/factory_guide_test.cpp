@@ -114,6 +114,7 @@ void NewFactory::work_a_shift()
 {
     auto follow = appliance.container().start(reader.quoted_arguments("journalctl -u imprint-station -f"));
     EXPECT_TRUE(follow.line_after("").has_value());
+    reader.type_quoted("systemctl reload imprint-station");
     EXPECT_THAT(reader.type_quoted("imprint-station identity list"), HasSubstr("249998 left"));
     EXPECT_THAT(reader.type_quoted("imprint-station pool status"), HasSubstr("rsa2048"));
     EXPECT_THAT(reader.type_quoted("imprint-station audit"), HasSubstr("transaction-number-required"));
