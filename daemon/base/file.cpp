@@ -32,18 +32,7 @@ std::optional<Buffer> read_into(const std::filesystem::path& path, std::size_t l
         throw Error(Reason::storage_failed, path.string() + " is larger than " + std::to_string(limit) + " bytes");
 
     Buffer content(static_cast<std::size_t>(info.st_size));
-    std::size_t filled = 0;
-    while (filled < content.size()) {
-        const ssize_t n = read(fd.get(), content.data() + filled, content.size() - filled);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            throw_errno("cannot read " + path.string());
-        if (n == 0)
-            break;
-        filled += static_cast<std::size_t>(n);
-    }
-    content.resize(filled);
+    content.resize(read_until_end(fd.get(), {content.data(), content.size()}, path.string()));
     return content;
 }
 
@@ -90,6 +79,22 @@ Fd::~Fd()
 void throw_errno(const std::string& context)
 {
     throw Error(Reason::storage_failed, context + ": " + std::strerror(errno));
+}
+
+std::size_t read_until_end(int fd, std::span<std::uint8_t> into, const std::string& name)
+{
+    std::size_t filled = 0;
+    while (filled < into.size()) {
+        const ssize_t n = read(fd, into.data() + filled, into.size() - filled);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            throw_errno("cannot read " + name);
+        if (n == 0)
+            break;
+        filled += static_cast<std::size_t>(n);
+    }
+    return filled;
 }
 
 std::optional<Bytes> read_file(const std::filesystem::path& path, std::size_t limit)

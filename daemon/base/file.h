@@ -9,6 +9,8 @@
 
 #include <filesystem>
 #include <optional>
+#include <span>
+#include <string>
 #include <utility>
 
 namespace imprint {
@@ -47,6 +49,9 @@ Fd duplicate(int fd);
 
 // "<context>: <strerror(errno)>" as Error(storage_failed).
 [[noreturn]] void throw_errno(const std::string& context);
+
+// Reads until the end or until `into` is full; how many bytes. `name` is for the Error(storage_failed).
+std::size_t read_until_end(int fd, std::span<std::uint8_t> into, const std::string& name);
 
 // The whole of a regular file, at most `limit` bytes; nothing if it does not exist.
 // Symlinks at the last step are not followed. Throws Error(storage_failed).

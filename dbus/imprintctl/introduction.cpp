@@ -24,17 +24,7 @@ GivenIntroduction given(const char* option, const protocol::IntroductionCode& co
 Secret read_stdin()
 {
     Secret content(longest_file + 1);
-    std::size_t size = 0;
-    while (size < content.size()) {
-        const ssize_t count = read(STDIN_FILENO, content.data() + size, content.size() - size);
-        if (count < 0 && errno == EINTR)
-            continue;
-        if (count < 0)
-            throw_errno("cannot read stdin");
-        if (count == 0)
-            break;
-        size += static_cast<std::size_t>(count);
-    }
+    const std::size_t size = read_until_end(STDIN_FILENO, {content.data(), content.size()}, "stdin");
     if (size > longest_file)
         throw Error(Reason::invalid_argument, "stdin holds more than a transaction number or a ticket");
     content.resize(size);

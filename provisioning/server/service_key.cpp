@@ -35,25 +35,6 @@ pid_t spawn(std::vector<std::string> arguments, const Fd& output)
     return pid;
 }
 
-// To its end; what exceeds the limit is left unread, and then the program that writes it fails.
-Secret read_all(const Fd& from)
-{
-    Secret all(max_key);
-    std::size_t filled = 0;
-    while (filled < all.size()) {
-        const ssize_t n = read(from.get(), all.data() + filled, all.size() - filled);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            throw_errno("cannot read what systemd-creds has decrypted");
-        if (n == 0)
-            break;
-        filled += static_cast<std::size_t>(n);
-    }
-    all.resize(filled);
-    return all;
-}
-
 // Over a pipe, so that it is on no disk meanwhile. systemd-creds says itself what is wrong, on standard error.
 Secret decrypted(const std::filesystem::path& credential, const std::string& name)
 {
@@ -63,7 +44,8 @@ Secret decrypted(const std::filesystem::path& credential, const std::string& nam
     Fd reading(ends[0]), writing(ends[1]);
     const pid_t pid = spawn({"systemd-creds", "decrypt", "--name=" + name, credential.string(), "-"}, writing);
     writing = Fd();
-    auto secret = read_all(reading);
+    Secret secret(max_key); // what exceeds it is left unread, and then the program fails
+    secret.resize(read_until_end(reading.get(), {secret.data(), secret.size()}, "what systemd-creds has decrypted"));
     reading = Fd();
     int status = 0;
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
