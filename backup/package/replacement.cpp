@@ -2,6 +2,7 @@
 #include "backup/package/replacement.h"
 
 #include "backup/package/data_package.h"
+#include "daemon/base/ascii.h"
 #include "daemon/pki/scope.h"
 #include "daemon/structures/name.h"
 
@@ -15,11 +16,7 @@ constexpr std::size_t max_reason = 128;
 
 Refusal invalid(const std::string& detail) { return {Reason::record_invalid, "the replacement " + detail}; }
 
-bool is_reason(const std::string& text)
-{
-    return !text.empty() && text.size() <= max_reason &&
-        std::ranges::all_of(text, [](char c) { return c >= ' ' && c <= '~'; });
-}
+bool is_reason(const std::string& text) { return !text.empty() && text.size() <= max_reason && is_printable(text); }
 
 Result<Replacement> parse(BytesView content)
 {

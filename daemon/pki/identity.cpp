@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/pki/identity.h"
 
+#include "daemon/base/ascii.h"
 #include "daemon/pki/profile_asn1.h"
 
 #include <algorithm>
@@ -81,8 +82,7 @@ Verdict check_serial(std::string_view value)
 {
     if (value.empty() || value.size() > max_serial)
         return Refusal{Reason::invalid_argument, "a serial number has 1 to 64 characters"};
-    return verdict(std::ranges::all_of(value, [](char c) { return c >= ' ' && c <= '~'; }),
-                   "a serial number is printable ASCII");
+    return verdict(is_printable(value), "a serial number is printable ASCII");
 }
 
 std::string normalized_eui(std::string_view value)

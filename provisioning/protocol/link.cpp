@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "provisioning/protocol/link.h"
 
+#include "daemon/base/ascii.h"
 #include "daemon/structures/name.h"
 
 #include <algorithm>
@@ -21,11 +22,6 @@ std::string check_of(BytesView content)
     return hex(structures::digest(TPM2_ALG_SHA256, content)).substr(0, check_size);
 }
 
-bool is_printable(BytesView text)
-{
-    return std::ranges::all_of(text, [](std::uint8_t c) { return c >= ' ' && c <= '~'; });
-}
-
 bool is_number(std::string_view word)
 {
     return word.size() == number_size && word.find_first_not_of("0123456789abcdef") == std::string_view::npos;
@@ -33,7 +29,7 @@ bool is_number(std::string_view word)
 
 std::optional<Secret> content_of(BytesView line)
 {
-    if (line.size() < check_size + 2 || !is_printable(line) || line[check_size] != ' ')
+    if (line.size() < check_size + 2 || !is_printable(as_text(line)) || line[check_size] != ' ')
         return std::nullopt;
     const BytesView content = line.subspan(check_size + 1);
     if (as_text(line.first(check_size)) != check_of(content))
@@ -82,7 +78,7 @@ Refusal refusal_of(const std::vector<std::string_view>& words)
 
 Secret link_line(BytesView content)
 {
-    if (content.empty() || content.size() > max_content || !is_printable(content))
+    if (content.empty() || content.size() > max_content || !is_printable(as_text(content)))
         throw Error(Reason::invalid_argument, "this cannot be said in a line of the link");
     Secret line(as_bytes(check_of(content) + " "));
     append(line, content);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "provisioning/protocol/sync_messages.h"
 
+#include "daemon/base/ascii.h"
 #include "daemon/structures/name.h"
 #include "provisioning/protocol/introduction.h"
 #include "provisioning/protocol/parse_as.h"
@@ -33,10 +34,7 @@ bool is_time(std::int64_t seconds) { return seconds >= 0 && seconds < latest; }
 bool is_number(std::uint64_t number) { return number > 0 && number <= max_number; }
 
 // It goes into listings, where a newline would begin an entry that nobody made.
-bool is_printable(const std::string& text, std::size_t limit)
-{
-    return text.size() <= limit && std::ranges::all_of(text, [](char c) { return c >= ' ' && c <= '~'; });
-}
+bool is_line(const std::string& text, std::size_t limit) { return text.size() <= limit && is_printable(text); }
 
 bool is_database(const std::string& id)
 {
@@ -92,15 +90,14 @@ bool good(const SyncUse& m)
 {
     return none_unknown(m) && is_selector(m.selector()) && (m.kind() == "tan" || m.kind() == "ticket") &&
         structures::is_chip_identifier(m.chip_identifier()) && is_number(m.sequence()) && is_time(m.used()) &&
-        is_time(m.issued()) && is_time(m.expires()) && is_printable(m.issuer(), max_word) &&
-        is_printable(m.reason(), max_text);
+        is_time(m.issued()) && is_time(m.expires()) && is_line(m.issuer(), max_word) && is_line(m.reason(), max_text);
 }
 
 bool good(const SyncAudit& m)
 {
     return none_unknown(m) && is_number(m.id()) && is_time(m.time()) && !m.event().empty() &&
-        is_printable(m.event(), max_word) && is_printable(m.chip(), max_word) && is_printable(m.peer(), max_word) &&
-        is_printable(m.reason(), max_word) && m.detail().size() <= max_text;
+        is_line(m.event(), max_word) && is_line(m.chip(), max_word) && is_line(m.peer(), max_word) &&
+        is_line(m.reason(), max_word) && m.detail().size() <= max_text;
 }
 
 bool good(const SyncItem& m)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "provisioning/station/check_hello.h"
 
+#include "daemon/base/ascii.h"
 #include "daemon/structures/marshal.h"
 #include "daemon/structures/name.h"
 #include "daemon/structures/templates.h"
@@ -26,10 +27,7 @@ constexpr std::array needed{"p256", "hmac"};
 
 Refusal malformed(const std::string& detail) { return {Reason::malformed_message, "Hello: " + detail}; }
 
-bool is_word(const std::string& text)
-{
-    return text.size() <= max_word && std::ranges::all_of(text, [](char c) { return c >= 0x20 && c <= 0x7e; });
-}
+bool is_word(const std::string& text) { return text.size() <= max_word && is_printable(text); }
 
 Verdict check_capabilities(const protocol::Capabilities& capabilities)
 {

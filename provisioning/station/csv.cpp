@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "provisioning/station/csv.h"
 
+#include "daemon/base/ascii.h"
 #include "daemon/pki/identity.h"
 #include "daemon/structures/name.h"
 #include "provisioning/station/identity_lists.h"
 
-#include <algorithm>
 #include <functional>
 #include <map>
 
@@ -46,11 +46,6 @@ void for_each_line(std::string_view text, const std::function<void(const Line&)>
         if (!line.empty() && line.front() != '#')
             visit({number, split(line)});
     }
-}
-
-bool is_printable(std::string_view text)
-{
-    return std::ranges::all_of(text, [](char c) { return c >= 0x20 && c <= 0x7e; });
 }
 
 } // namespace

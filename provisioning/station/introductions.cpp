@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "provisioning/station/introductions.h"
 
+#include "daemon/base/ascii.h"
 #include "daemon/structures/name.h"
-
-#include <algorithm>
 
 namespace imprint::station {
 
@@ -13,10 +12,7 @@ constexpr std::size_t max_words = 128; // characters of an issuer's name or reas
 
 Error invalid(const std::string& detail) { return {Reason::invalid_argument, detail}; }
 
-bool is_printable(const std::string& text)
-{
-    return text.size() <= max_words && std::ranges::all_of(text, [](char c) { return c >= 0x20 && c <= 0x7e; });
-}
+bool are_words(const std::string& text) { return text.size() <= max_words && is_printable(text); }
 
 void check_form(const Terms& terms)
 {
@@ -26,7 +22,7 @@ void check_form(const Terms& terms)
         pki::check(*terms.identity).or_throw();
     if (terms.valid <= std::chrono::seconds(0) || terms.valid > max_valid)
         throw invalid("an introduction is valid for 1 second to 366 days");
-    if (terms.issuer.empty() || !is_printable(terms.issuer) || !is_printable(terms.reason))
+    if (terms.issuer.empty() || !are_words(terms.issuer) || !are_words(terms.reason))
         throw invalid("issuer and reason are printable ASCII of at most 128 characters");
 }
 

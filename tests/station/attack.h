@@ -12,6 +12,7 @@ protected:
     ~Attack() override { EXPECT_EQ(rows("grants"), granted) << "certificates"; }
     std::int64_t granted = 0; // by honest conversations of the test
 };
+
 // A Hello and the honest Proof for it, with what the station knows when it checks them.
 struct Checked {
     Checked(HonestDevice& device, const station::Station& station)
