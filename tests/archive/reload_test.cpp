@@ -21,13 +21,6 @@ protected:
         manager.wait_for("RELOADING=1");
         manager.wait_for("READY=1");
     }
-    Bytes both() const
-    {
-        Bytes all = archive.pki.trust_pem();
-        const Bytes more = elsewhere.trust_pem();
-        all.insert(all.end(), more.begin(), more.end());
-        return all;
-    }
     // Of the other manufacturer's station, with a record of its device.
     unsigned put(std::uint64_t sequence) const
     {
@@ -45,7 +38,7 @@ protected:
 TEST_F(Reload, Attack01_WhoIsTrustedChangesWithoutARestart)
 {
     EXPECT_EQ(put(3), 0U);
-    reload(both());
+    reload(archive.pki.trust_pem_with(elsewhere));
     EXPECT_EQ(put(3), 201U);
     EXPECT_EQ(archive.put(device, 3, device.record(3)).status, 201U);
     reload(archive.pki.trust_pem());

@@ -20,13 +20,6 @@ protected:
         write_file(central.directory / "trust.pem", trust);
         ASSERT_EQ(kill(central.pid(), SIGHUP), 0);
     }
-    Bytes both() const
-    {
-        Bytes all = central.pki.trust_pem();
-        const Bytes more = elsewhere.trust_pem();
-        all.insert(all.end(), more.begin(), more.end());
-        return all;
-    }
     bool let_in(const SoftwareModule& one) const { return refusal_of(central.address, one.settings()).empty(); }
 
     test::RunningCentral central;
@@ -37,7 +30,7 @@ protected:
 TEST_F(Reload, A22_WhoIsTrustedChangesWithoutARestart)
 {
     EXPECT_FALSE(let_in(stranger));
-    reload(both());
+    reload(central.pki.trust_pem_with(elsewhere));
     EXPECT_TRUE(test::eventually([&] { return let_in(stranger); }));
     EXPECT_TRUE(let_in(device));
     reload(central.pki.trust_pem());

@@ -49,6 +49,12 @@ pki::Trust TestPki::trust() const { return {{root.certificate}, {identity_ca.cer
 
 Bytes TestPki::trust_pem() const { return pki::to_pem({root.certificate, identity_ca.certificate}); }
 
+Bytes TestPki::trust_pem_with(const TestPki& other) const
+{
+    return pki::to_pem(
+        {root.certificate, identity_ca.certificate, other.root.certificate, other.identity_ca.certificate});
+}
+
 Certified TestPki::ca(pki::Role role, const std::string& name, pki::Validity validity, const pki::Scope& scope) const
 {
     return make_ca(root, role, name, validity, scope);

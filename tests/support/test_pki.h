@@ -31,6 +31,7 @@ public:
 
     pki::Trust trust() const; // checking CA, and the identity CA as intermediate
     Bytes trust_pem() const; // the same as the device's bundle
+    Bytes trust_pem_with(const TestPki& other) const; // of whoever trusts two manufacturers
 
     // Further certificates of this manufacturer, also unfit ones.
     Certified ca(pki::Role role, const std::string& name, pki::Validity validity = valid,
